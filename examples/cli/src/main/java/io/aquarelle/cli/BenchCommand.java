@@ -1,0 +1,153 @@
+package io.aquarelle.cli;
+
+import io.aquarelle.model.Autoencoder;
+import io.aquarelle.model.Checkpoint;
+import io.aquarelle.model.Engine;
+import io.aquarelle.model.ModelFormatException;
+import io.aquarelle.model.ModelSpec;
+import io.aquarelle.model.NativeRuntime;
+import io.aquarelle.model.TextEncoder;
+import io.aquarelle.model.UNet;
+import io.aquarelle.model.Weights;
+import io.aquarelle.sampling.RandomSources;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.Arrays;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
+
+/** {@code aquarelle bench}: seconds that the networks of a model take. */
+@Command(name = "bench", description = "Times the networks of a model.", sortOptions = false)
+final class BenchCommand extends ModelCommand {
+    private static final float TIMESTEP = 500;
+
+    @Option(
+            names = "--steps",
+            paramLabel = "N",
+            description = "UNet calls to time after a first one that warms up; the median counts (${DEFAULT-VALUE}).")
+    private int steps = 5;
+
+    BenchCommand(Context context) {
+        super(context);
+    }
+
+    /** What {@code --json} prints; a pair is a batch of two, as in a step with guidance. */
+    private record Report(
+            String model,
+            int width,
+            int height,
+            int steps,
+            int threads,
+            double loadS,
+            double textS,
+            double unetCallS,
+            double unetPairS,
+            double decodeS,
+            double peakRssMb) {}
+
+    @Override
+    public Integer call() {
+        Path model = requireModel();
+        set(request(""), "--steps", it -> it.steps(steps));
+        Report report;
+        try (ProgressBar bar = context.progressBar()) {
+            report = measure(model, bar);
+        } catch (IOException e) {
+            throw new BadInputException(e);
+        }
+        if (json) {
+            print("%s", Json.of(report));
+            return Main.DONE;
+        }
+        print("%s, %dx%d, %d threads", model, width, height, threads);
+        print("load            %9.3f s", report.loadS);
+        print("text            %9.3f s", report.textS);
+        print("UNet call       %9.3f s", report.unetCallS);
+        print("UNet call of 2  %9.3f s", report.unetPairS);
+        print("decode          %9.3f s", report.decodeS);
+        print("peak memory     %9.0f MB", report.peakRssMb);
+        return Main.DONE;
+    }
+
+    private Report measure(Path model, ProgressBar bar) throws IOException {
+        bar.show("load", "", 0);
+        long start = System.nanoTime();
+        try (Checkpoint checkpoint = Checkpoint.open(model);
+                Engine engine = engine();
+                Weights weights = Weights.of(checkpoint)) {
+            ModelSpec spec = ModelSpec.of(checkpoint);
+            try (TextEncoder text = TextEncoder.create(engine, weights, ModelSpec.CLIP_PREFIX, spec.textHeads());
+                    UNet unet = UNet.create(engine, weights, ModelSpec.UNET_PREFIX, spec.heads());
+                    Autoencoder vae = Autoencoder.create(engine, weights, ModelSpec.VAE_PREFIX)) {
+                double loadS = Json.seconds(System.nanoTime() - start);
+                tell("%s", NativeRuntime.describe());
+                if (!vae.hasDecoder()) {
+                    throw new ModelFormatException(model, "has a VAE without decoder; use a whole checkpoint");
+                }
+                int tokens = text.maxTokens();
+                int[][] prompt = new int[1][tokens];
+                Arrays.setAll(prompt[0], i -> i % text.vocabulary());
+                int latentWidth = width / vae.factor();
+                int latentHeight = height / vae.factor();
+                float[] latent = noise(unet.inChannels() * latentHeight * latentWidth);
+                float[] context = noise(tokens * unet.contextWidth());
+                float[] decoded = noise(vae.latentChannels() * latentHeight * latentWidth);
+                return new Report(
+                        model.toString(),
+                        width,
+                        height,
+                        steps,
+                        threads,
+                        loadS,
+                        median(bar, "text", steps, () -> text.encode(prompt, 0, null)),
+                        median(bar, "UNet", steps, () -> unet(unet, latent, context, latentHeight, latentWidth, 1)),
+                        median(bar, "UNet pair", steps, () -> unet(unet, latent, context, latentHeight, latentWidth, 2)),
+                        median(bar, "decode", 1, () -> vae.decode(decoded, 1, latentHeight, latentWidth, null)),
+                        Json.megabytes(NativeRuntime.peakResidentBytes()));
+            }
+        }
+    }
+
+    private Engine engine() {
+        try {
+            return Engine.create(threads);
+        } catch (IllegalArgumentException e) {
+            throw new BadInputException("--threads", e);
+        }
+    }
+
+    private static void unet(UNet unet, float[] latent, float[] context, int height, int width, int batch) {
+        float[] timesteps = new float[batch];
+        Arrays.fill(timesteps, TIMESTEP);
+        int tokens = context.length / unet.contextWidth();
+        unet.evaluate(repeat(latent, batch), timesteps, repeat(context, batch), height, width, tokens, null);
+    }
+
+    private static float[] repeat(float[] values, int times) {
+        float[] all = new float[times * values.length];
+        for (int i = 0; i < times; i++) {
+            System.arraycopy(values, 0, all, i * values.length, values.length);
+        }
+        return all;
+    }
+
+    private static float[] noise(int count) {
+        return RandomSources.philox(0).normal(count);
+    }
+
+    /** The median time of {@code calls} calls in seconds, after one that is not counted. */
+    private static double median(ProgressBar bar, String phase, int calls, Runnable call) {
+        bar.show(phase, "0/" + (calls + 1), 0);
+        long[] nanos = new long[calls];
+        for (int i = -1; i < calls; i++) {
+            long start = System.nanoTime();
+            call.run();
+            if (i >= 0) {
+                nanos[i] = System.nanoTime() - start;
+            }
+            bar.show(phase, i + 2 + "/" + (calls + 1), (i + 2.0) / (calls + 1));
+        }
+        Arrays.sort(nanos);
+        return Json.seconds((nanos[(calls - 1) / 2] + nanos[calls / 2]) / 2);
+    }
+}

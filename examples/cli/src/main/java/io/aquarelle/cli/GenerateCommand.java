@@ -1,0 +1,240 @@
+package io.aquarelle.cli;
+
+import io.aquarelle.GeneratedImage;
+import io.aquarelle.ImageRequest;
+import io.aquarelle.Pipeline;
+import io.aquarelle.Progress.Phase;
+import io.aquarelle.model.NativeRuntime;
+import io.aquarelle.sampling.RandomSources;
+import io.aquarelle.sampling.Samplers;
+import io.aquarelle.sampling.SigmaSchedules;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.Iterator;
+import java.util.List;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+
+/** {@code aquarelle generate}: text to PNG files. */
+@Command(name = "generate", description = "Draws what a prompt describes.", sortOptions = false)
+final class GenerateCommand extends ModelCommand {
+    @Parameters(
+            arity = "0..1",
+            paramLabel = "PROMPT",
+            description = "What the picture shows. (words:1.3) weighs words, BREAK starts a new chunk of 75 tokens.")
+    private String positionalPrompt;
+
+    @Option(
+            names = {"-p", "--prompt"},
+            paramLabel = "PROMPT",
+            description = "The same as an option.")
+    private String prompt;
+
+    @Option(
+            names = {"-n", "--negative-prompt"},
+            paramLabel = "PROMPT",
+            description = "What the picture does not show.")
+    private String negativePrompt = "";
+
+    @Option(names = "--steps", paramLabel = "N", description = "Sampling steps (${DEFAULT-VALUE}).")
+    private int steps = 20;
+
+    @Option(
+            names = "--cfg-scale",
+            paramLabel = "SCALE",
+            description = "How strongly the prompts guide (${DEFAULT-VALUE}); 1 leaves the negative prompt out.")
+    private float guidance = 7;
+
+    @Option(
+            names = {"-s", "--seed"},
+            paramLabel = "SEED",
+            description = "The same seed draws the same picture; -1, or none, is a random one.")
+    private long seed = -1;
+
+    @Option(
+            names = "--rng",
+            paramLabel = "NAME",
+            completionCandidates = RngNames.class,
+            description = "Source of the noise (${DEFAULT-VALUE}): ${COMPLETION-CANDIDATES}.")
+    private String rng = "cuda";
+
+    @Option(
+            names = "--sampling-method",
+            paramLabel = "NAME",
+            completionCandidates = SamplerNames.class,
+            description = "Sampler (${DEFAULT-VALUE}): ${COMPLETION-CANDIDATES}.")
+    private String sampler = "euler_a";
+
+    @Option(
+            names = "--scheduler",
+            paramLabel = "NAME",
+            completionCandidates = ScheduleNames.class,
+            description = "Noise levels of the steps (${DEFAULT-VALUE}): ${COMPLETION-CANDIDATES}.")
+    private String schedule = "discrete";
+
+    @Option(
+            names = "--clip-skip",
+            paramLabel = "N",
+            description = "1 uses the text encoder's last layer, 2 the one before (${DEFAULT-VALUE}).")
+    private int clipSkip = 1;
+
+    @Option(
+            names = {"-b", "--batch-count"},
+            paramLabel = "N",
+            description = "Pictures to draw (${DEFAULT-VALUE}); the seed grows by 1 with each.")
+    private int batch = 1;
+
+    @Option(
+            names = {"-o", "--output"},
+            paramLabel = "FILE",
+            description = "The PNG file to write or replace (${DEFAULT-VALUE}); further pictures of a batch get _2, _3,"
+                    + " ... before the ending.")
+    private Path output = Path.of("out.png");
+
+    GenerateCommand(Context context) {
+        super(context);
+    }
+
+    /** What {@code --json} prints; {@code output} is the first file, {@code outputs} are all of a batch. */
+    private record Report(
+            long seed,
+            int width,
+            int height,
+            int steps,
+            int unetCalls,
+            double loadS,
+            double textS,
+            double denoiseS,
+            double decodeS,
+            double totalS,
+            double peakRssMb,
+            String output,
+            List<String> outputs) {}
+
+    @Override
+    public Integer call() throws IOException {
+        long start = System.nanoTime();
+        Path model = requireModel();
+        ImageRequest request = request();
+        List<Path> files = OutputFile.series(output, batch);
+        OutputFile.requireEnding(output, ".png");
+        files.forEach(OutputFile::requireWritable);
+
+        try (ProgressBar bar = context.progressBar()) {
+            bar.show("load", "", 0);
+            try (Pipeline pipeline = open(model)) {
+                double loadS = Json.seconds(System.nanoTime() - start);
+                tell("%s", NativeRuntime.describe());
+                tell("%s: %s, %d threads", model, pipeline.spec().family().title(), threads);
+                context.interrupt().onRequest(pipeline::cancel);
+                var clock = new PhaseClock(context.interrupt(), bar);
+                for (int i = 0; i < batch; i++) {
+                    clock.start(batch == 1 ? "" : "picture %d/%d ".formatted(i + 1, batch));
+                    draw(pipeline, request, i, files.get(i), clock, bar);
+                }
+                bar.clear();
+                var report = new Report(
+                        request.seed(),
+                        width,
+                        height,
+                        steps,
+                        batch * steps * (guidance == 1 ? 1 : 2),
+                        loadS,
+                        clock.seconds(Phase.TEXT),
+                        clock.seconds(Phase.DENOISE),
+                        clock.seconds(Phase.DECODE),
+                        Json.seconds(System.nanoTime() - start),
+                        Json.megabytes(NativeRuntime.peakResidentBytes()),
+                        output.toString(),
+                        batch == 1 ? null : files.stream().map(Path::toString).toList());
+                if (json) {
+                    print("%s", Json.of(report));
+                }
+                tell(
+                        "load %.2f s, text %.2f s, denoise %.2f s, decode %.2f s; peak memory %.0f MB",
+                        report.loadS, report.textS, report.denoiseS, report.decodeS, report.peakRssMb);
+                return Main.DONE;
+            }
+        }
+    }
+
+    private ImageRequest request() {
+        if (prompt == null && positionalPrompt == null) {
+            throw new BadInputException("no prompt: say what to draw, as in aquarelle generate \"a red apple\"");
+        }
+        if (prompt != null && positionalPrompt != null) {
+            throw new BadInputException("--prompt: a prompt stands before it already; give one of them");
+        }
+        var request = request(prompt == null ? positionalPrompt : prompt).negativePrompt(negativePrompt);
+        set(request, "--steps", it -> it.steps(steps));
+        set(request, "--cfg-scale", it -> it.guidance(guidance));
+        set(request, "--rng", it -> it.rng(rng));
+        set(request, "--sampling-method", it -> it.sampler(sampler));
+        set(request, "--scheduler", it -> it.schedule(schedule));
+        set(request, "--clip-skip", it -> it.clipSkip(clipSkip));
+        set(request, "--batch-count", it -> it.batch(batch));
+        if (seed >= 0) {
+            request.seed(seed);
+        }
+        return request.build();
+    }
+
+    private Pipeline open(Path model) {
+        try {
+            return Pipeline.open(model, threads);
+        } catch (IOException e) {
+            throw new BadInputException(e);
+        } catch (IllegalArgumentException e) {
+            throw new BadInputException("--threads", e);
+        }
+    }
+
+    /** Draws and writes one picture, so that what is finished stays when a later one fails or is stopped. */
+    private void draw(
+            Pipeline pipeline, ImageRequest batch, int index, Path file, PhaseClock clock, ProgressBar bar)
+            throws IOException {
+        long start = System.nanoTime();
+        var request = new ImageRequest(
+                batch.prompt(),
+                batch.negativePrompt(),
+                batch.width(),
+                batch.height(),
+                batch.steps(),
+                batch.guidance(),
+                batch.seed() + index,
+                batch.rng(),
+                batch.sampler(),
+                batch.schedule(),
+                1,
+                batch.clipSkip());
+        GeneratedImage image = pipeline.generate(request, clock).getFirst();
+        image.writePng(file);
+        if (!json) {
+            bar.clear();
+            print("%s  seed %d  %.1f s", file, image.seed(), (System.nanoTime() - start) / 1e9);
+        }
+    }
+
+    /** Names for the help text. */
+    private static final class RngNames implements Iterable<String> {
+        @Override
+        public Iterator<String> iterator() {
+            return RandomSources.names().iterator();
+        }
+    }
+
+    private static final class SamplerNames implements Iterable<String> {
+        @Override
+        public Iterator<String> iterator() {
+            return Samplers.names().iterator();
+        }
+    }
+
+    private static final class ScheduleNames implements Iterable<String> {
+        @Override
+        public Iterator<String> iterator() {
+            return SigmaSchedules.names().iterator();
+        }
+    }
+}

@@ -1,0 +1,77 @@
+package io.aquarelle.cli;
+
+import io.aquarelle.model.Checkpoint;
+import java.io.IOException;
+import java.nio.file.Path;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+
+/** {@code aquarelle inspect}: what a model file holds. */
+@Command(name = "inspect", description = "Tells what a model file holds.", sortOptions = false)
+final class InspectCommand extends SubCommand {
+    @Parameters(paramLabel = "MODEL", description = "A .safetensors file.")
+    private Path model;
+
+    @Option(names = "--json", description = "Print one JSON object instead of text.")
+    private boolean json;
+
+    InspectCommand(Context context) {
+        super(context);
+    }
+
+    @Override
+    public Integer call() {
+        Inspection inspection;
+        try (Checkpoint checkpoint = Checkpoint.open(model)) {
+            inspection = Inspection.of(checkpoint);
+        } catch (IOException e) {
+            throw new BadInputException(e);
+        }
+        if (json) {
+            print("%s", Json.of(inspection));
+        } else {
+            describe(inspection);
+        }
+        return Main.DONE;
+    }
+
+    private void describe(Inspection inspection) {
+        var unet = inspection.structure().unet();
+        var vae = inspection.structure().vae();
+        print("%s", inspection.path());
+        print("%-14s%s, predicts %s", "family", inspection.family(), inspection.prediction());
+        print(
+                "%-14s%d input channels, width %d, %d input blocks, %d transformer blocks, context width %d",
+                "unet",
+                unet.inChannels(),
+                unet.channels(),
+                unet.inputBlocks(),
+                unet.transformerBlocks(),
+                unet.contextWidth());
+        for (var encoder : inspection.structure().textEncoders()) {
+            print(
+                    "%-14s%d layers, width %d, %d tokens",
+                    "text encoder", encoder.layers(), encoder.width(), encoder.vocabulary());
+        }
+        print(
+                "%-14s%d latent channels, %s",
+                "vae",
+                vae.latentChannels(),
+                vae.encoder() ? vae.decoder() ? "encoder and decoder" : "encoder only"
+                        : vae.decoder() ? "decoder only" : "missing");
+        print("");
+        print("%-14s%8s%16s%18s", "", "tensors", "parameters", "bytes");
+        inspection.parts().forEach((part, share) -> row(part.replace('_', ' '), share));
+        inspection.types().forEach((type, share) -> row(type.name(), share));
+        row("all", inspection.all());
+        if (!inspection.metadata().isEmpty()) {
+            print("");
+        }
+        inspection.metadata().forEach((key, value) -> print("%s", Context.printable(key + ": " + value)));
+    }
+
+    private void row(String name, Inspection.Share share) {
+        print("%-14s%,8d%,16d%,18d", name, share.tensors(), share.parameters(), share.bytes());
+    }
+}

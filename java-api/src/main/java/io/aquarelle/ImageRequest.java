@@ -1,0 +1,187 @@
+package io.aquarelle;
+
+import io.aquarelle.sampling.RandomSources;
+import io.aquarelle.sampling.Samplers;
+import io.aquarelle.sampling.SigmaSchedules;
+import java.util.concurrent.ThreadLocalRandom;
+
+/**
+ * What to draw, and how. Defaults are those of stable-diffusion.cpp; immutable.
+ *
+ * @param prompt what the picture shows, in A1111's syntax: {@code (word:1.3)}, {@code ((word))}, {@code [word]},
+ *     {@code BREAK}; at most 20,000 characters
+ * @param negativePrompt what it does not show, likewise
+ * @param width pixels, a multiple of 8 from 8 to 8192
+ * @param height pixels, likewise
+ * @param steps sampling steps, 1 to 1000
+ * @param guidance scale of classifier-free guidance (Ho and Salimans, arXiv 2207.12598); 1 leaves the negative prompt
+ *     out
+ * @param seed where the noise of the first picture starts, an unsigned 64-bit number; each further one adds 1
+ * @param rng random source, one of {@link RandomSources#names}
+ * @param sampler one of {@link Samplers#names}
+ * @param schedule one of {@link SigmaSchedules#names}
+ * @param batch number of pictures, 1 to 1000
+ * @param clipSkip 1 takes the text encoder's last layer, 2 the one before, and so on
+ */
+public record ImageRequest(
+        String prompt,
+        String negativePrompt,
+        int width,
+        int height,
+        int steps,
+        float guidance,
+        long seed,
+        String rng,
+        String sampler,
+        String schedule,
+        int batch,
+        int clipSkip) {
+    private static final int MAX_SIDE = 8192;
+    private static final int MAX_COUNT = 1000;
+    private static final int PIXELS_PER_CELL = 8;
+    private static final int MAX_PROMPT = 20_000;
+
+    /** Refuses what no model can draw. */
+    public ImageRequest {
+        requirePrompt("prompt", prompt);
+        requirePrompt("negative prompt", negativePrompt);
+        requireSide("width", width);
+        requireSide("height", height);
+        requireRange("steps", steps, 1, MAX_COUNT);
+        requireRange("batch count", batch, 1, MAX_COUNT);
+        requireRange("clip skip", clipSkip, 1, MAX_COUNT);
+        if (!Float.isFinite(guidance) || Math.abs(guidance) > MAX_COUNT) {
+            throw new IllegalArgumentException(
+                    "guidance is " + guidance + "; it must be a number from -" + MAX_COUNT + " to " + MAX_COUNT);
+        }
+        RandomSources.byName(rng, seed);
+        Samplers.byName(sampler);
+        SigmaSchedules.byName(schedule);
+    }
+
+    private static void requirePrompt(String name, String text) {
+        if (text.length() > MAX_PROMPT) {
+            throw new IllegalArgumentException(
+                    name + " has " + text.length() + " characters; it must have " + MAX_PROMPT + " at most");
+        }
+    }
+
+    private static void requireSide(String name, int side) {
+        requireRange(name, side, PIXELS_PER_CELL, MAX_SIDE);
+        if (side % PIXELS_PER_CELL != 0) {
+            int near = Math.round(side / (float) PIXELS_PER_CELL) * PIXELS_PER_CELL;
+            throw new IllegalArgumentException(
+                    name + " is " + side + "; it must be a multiple of " + PIXELS_PER_CELL + ", " + near + " for example");
+        }
+    }
+
+    private static void requireRange(String name, int value, int low, int high) {
+        if (value < low || value > high) {
+            throw new IllegalArgumentException(name + " is " + value + "; it must be " + low + " to " + high);
+        }
+    }
+
+    /** A request for a prompt with everything else at its default. */
+    public static ImageRequest of(String prompt) {
+        return builder(prompt).build();
+    }
+
+    /** Starts a request with everything but the prompt at its default. */
+    public static Builder builder(String prompt) {
+        return new Builder(prompt);
+    }
+
+    /** Collects the parts of a request; see {@link ImageRequest} for their meaning. */
+    public static final class Builder {
+        private final String prompt;
+        private String negativePrompt = "";
+        private int width = 512;
+        private int height = 512;
+        private int steps = 20;
+        private float guidance = 7;
+        // Short enough to be read and typed again.
+        private long seed = ThreadLocalRandom.current().nextInt(Integer.MAX_VALUE);
+        private String rng = "cuda";
+        private String sampler = "euler_a";
+        private String schedule = "discrete";
+        private int batch = 1;
+        private int clipSkip = 1;
+
+        private Builder(String prompt) {
+            this.prompt = prompt;
+        }
+
+        public Builder negativePrompt(String value) {
+            negativePrompt = value;
+            return this;
+        }
+
+        public Builder size(int width, int height) {
+            this.width = width;
+            this.height = height;
+            return this;
+        }
+
+        public Builder steps(int value) {
+            steps = value;
+            return this;
+        }
+
+        public Builder guidance(float value) {
+            guidance = value;
+            return this;
+        }
+
+        /** Without this, the seed is random. */
+        public Builder seed(long value) {
+            seed = value;
+            return this;
+        }
+
+        public Builder rng(String name) {
+            rng = name;
+            return this;
+        }
+
+        public Builder sampler(String name) {
+            sampler = name;
+            return this;
+        }
+
+        public Builder schedule(String name) {
+            schedule = name;
+            return this;
+        }
+
+        public Builder batch(int value) {
+            batch = value;
+            return this;
+        }
+
+        public Builder clipSkip(int value) {
+            clipSkip = value;
+            return this;
+        }
+
+        /**
+         * Makes the request.
+         *
+         * @throws IllegalArgumentException if a part is out of range or a name is unknown; the message says which
+         */
+        public ImageRequest build() {
+            return new ImageRequest(
+                    prompt,
+                    negativePrompt,
+                    width,
+                    height,
+                    steps,
+                    guidance,
+                    seed,
+                    rng,
+                    sampler,
+                    schedule,
+                    batch,
+                    clipSkip);
+        }
+    }
+}

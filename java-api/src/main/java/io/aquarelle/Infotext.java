@@ -1,0 +1,86 @@
+package io.aquarelle;
+
+import io.aquarelle.sampling.Samplers;
+import io.aquarelle.sampling.SigmaSchedules;
+import java.math.BigDecimal;
+import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.Locale;
+import java.util.Map;
+import java.util.regex.Pattern;
+import java.util.stream.Collectors;
+
+/**
+ * Prompt and settings as A1111's web UI writes them into its images ({@code create_infotext} in its
+ * {@code modules/processing.py}): the prompt, a line {@code Negative prompt: ...} if there is one, and one line of
+ * settings, {@code Steps: 20, Sampler: Euler a, ...}, in its order and with its names and defaults.
+ */
+final class Infotext {
+    private static final Pattern NEEDS_QUOTES = Pattern.compile("[,:\n]");
+
+    private Infotext() {}
+
+    /**
+     * The text for one image.
+     *
+     * @param seed of this image
+     * @param model the checkpoint; A1111 knows it by its name without folder and ending
+     */
+    static String of(ImageRequest request, long seed, Path model) {
+        var settings = new LinkedHashMap<String, String>();
+        settings.put("Steps", String.valueOf(request.steps()));
+        settings.put("Sampler", Samplers.displayName(request.sampler()));
+        settings.put("Schedule type", SigmaSchedules.displayName(request.schedule()));
+        settings.put("CFG scale", number(request.guidance()));
+        settings.put("Seed", Long.toUnsignedString(seed));
+        settings.put("Size", request.width() + "x" + request.height());
+        settings.put("Model", name(model));
+        if (request.clipSkip() > 1) {
+            settings.put("Clip skip", String.valueOf(request.clipSkip()));
+        }
+        switch (request.rng().toLowerCase(Locale.ROOT)) {
+            case "cuda", "gpu", "nv" -> {} // what A1111 assumes
+            case "cpu" -> settings.put("RNG", "CPU");
+            default -> settings.put("RNG", request.rng());
+        }
+        settings.put("Version", "Aquarelle " + Version.current());
+        return text(request.prompt(), request.negativePrompt(), settings);
+    }
+
+    static String text(String prompt, String negativePrompt, Map<String, String> settings) {
+        String negative = negativePrompt.isEmpty() ? "" : "\nNegative prompt: " + negativePrompt;
+        String line = settings.entrySet().stream()
+                .map(setting -> setting.getKey() + ": " + quote(setting.getValue()))
+                .collect(Collectors.joining(", "));
+        return (prompt + negative + "\n" + line).strip();
+    }
+
+    /** The shortest digits, without a point in whole numbers. */
+    static String number(float value) {
+        return new BigDecimal(Float.toString(value)).stripTrailingZeros().toPlainString();
+    }
+
+    private static String name(Path model) {
+        String name = String.valueOf(model.getFileName());
+        int dot = name.lastIndexOf('.');
+        return dot > 0 ? name.substring(0, dot) : name;
+    }
+
+    /** A JSON string if the value would otherwise end early or look like a setting, else the value itself. */
+    private static String quote(String value) {
+        if (!NEEDS_QUOTES.matcher(value).find()) {
+            return value;
+        }
+        var json = new StringBuilder("\"");
+        for (char c : value.toCharArray()) {
+            if (c < ' ') {
+                json.append("\\u%04x".formatted((int) c));
+            } else if (c == '"' || c == '\\') {
+                json.append('\\').append(c);
+            } else {
+                json.append(c);
+            }
+        }
+        return json.append('"').toString();
+    }
+}

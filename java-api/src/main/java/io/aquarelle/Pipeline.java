@@ -1,0 +1,270 @@
+package io.aquarelle;
+
+import io.aquarelle.Progress.Phase;
+import io.aquarelle.model.Autoencoder;
+import io.aquarelle.model.CallControl;
+import io.aquarelle.model.Checkpoint;
+import io.aquarelle.model.ModelFormatException;
+import io.aquarelle.model.ModelSpec;
+import io.aquarelle.model.UNet;
+import io.aquarelle.sampling.NoiseSchedule;
+import io.aquarelle.sampling.NoiseSource;
+import io.aquarelle.sampling.RandomSources;
+import io.aquarelle.sampling.Samplers;
+import io.aquarelle.sampling.SigmaSchedules;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.CancellationException;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.locks.ReentrantLock;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * A model, ready to draw.
+ *
+ * <pre>{@code
+ * try (Pipeline pipeline = Pipeline.open(Path.of("model.safetensors"))) {
+ *     pipeline.generate(ImageRequest.of("a red apple")).getFirst().writePng(Path.of("apple.png"));
+ * }
+ * }</pre>
+ *
+ * <p>Weights are used where they lie in the model file. A pipeline draws one request at a time: calls from several
+ * threads wait for each other. {@link #share} makes a second pipeline on the same weights that draws beside it.
+ */
+public final class Pipeline implements AutoCloseable {
+    private final ModelSpec spec;
+    private final Checkpoint checkpoint;
+    private final int threads;
+    private final Networks networks;
+    private final NoiseSchedule noiseSchedule = NoiseSchedule.stableDiffusion();
+    private final ReentrantLock turn = new ReentrantLock();
+    private volatile @Nullable CallControl running;
+    private boolean open = true; // guarded by turn
+
+    /** {@code checkpoint} was retained for this pipeline. */
+    private Pipeline(Checkpoint checkpoint, int threads) throws IOException {
+        this.checkpoint = checkpoint;
+        this.threads = threads;
+        spec = ModelSpec.of(checkpoint);
+        networks = Networks.open(checkpoint, spec, threads);
+    }
+
+    /**
+     * Opens a model on all processors.
+     *
+     * @throws ModelFormatException if the file is damaged or no model that can be run
+     * @throws IOException if it cannot be read
+     */
+    public static Pipeline open(Path model) throws IOException {
+        return open(model, Runtime.getRuntime().availableProcessors());
+    }
+
+    /**
+     * Opens a model.
+     *
+     * @param threads how many compute, 1 to 512
+     * @throws ModelFormatException if the file is damaged or no model that can be run
+     * @throws IOException if it cannot be read
+     * @throws IllegalArgumentException if the number of threads is out of range
+     */
+    public static Pipeline open(Path model, int threads) throws IOException {
+        return own(Checkpoint.open(model), threads);
+    }
+
+    /**
+     * A second pipeline on the same weights, with threads and workspace of its own, to draw at the same time. Each of
+     * them is closed by itself.
+     *
+     * @throws IllegalStateException if this one is closed
+     */
+    public Pipeline share() {
+        try {
+            return own(checkpoint.retain(), threads);
+        } catch (IOException e) {
+            throw new IllegalStateException(checkpoint.path() + " could be opened once but not again", e);
+        }
+    }
+
+    private static Pipeline own(Checkpoint checkpoint, int threads) throws IOException {
+        try {
+            return new Pipeline(checkpoint, threads);
+        } catch (Throwable e) {
+            checkpoint.close();
+            throw e;
+        }
+    }
+
+    /** What kind of model this is. */
+    public ModelSpec spec() {
+        return spec;
+    }
+
+    /** Draws a request; see {@link #generate(ImageRequest, ProgressListener)}. */
+    public List<GeneratedImage> generate(ImageRequest request) {
+        return generate(request, ProgressListener.NONE);
+    }
+
+    /**
+     * Draws a request on the calling thread; waits while another one is being drawn.
+     *
+     * @return the pictures, {@code request.batch()} of them
+     * @throws GenerationCancelledException after {@link #cancel}
+     * @throws io.aquarelle.model.InsufficientMemoryException if the pictures are too large for memory
+     * @throws IllegalArgumentException if the request asks for what this model lacks
+     * @throws IllegalStateException if the pipeline is closed
+     */
+    public List<GeneratedImage> generate(ImageRequest request, ProgressListener listener) {
+        return generate(request, listener, new CallControl());
+    }
+
+    /**
+     * Draws a request on a thread of its own. Cancelling the future cancels the generation.
+     *
+     * @return completes as {@link #generate(ImageRequest, ProgressListener)} returns or throws
+     */
+    public CompletableFuture<List<GeneratedImage>> generateAsync(ImageRequest request, ProgressListener listener) {
+        CallControl control = new CallControl();
+        CompletableFuture<List<GeneratedImage>> result = new CompletableFuture<>();
+        result.whenComplete((images, failure) -> {
+            if (result.isCancelled()) {
+                control.cancel();
+            }
+        });
+        // A platform thread: native calls would pin the carrier of a virtual one.
+        Thread.ofPlatform().name("aquarelle").daemon().start(() -> {
+            try {
+                result.complete(generate(request, listener, control));
+            } catch (Throwable e) {
+                result.completeExceptionally(e);
+            }
+        });
+        return result;
+    }
+
+    /** Cancels the generation in progress, if there is one; it ends within one node of the network. Any thread may. */
+    public void cancel() {
+        CallControl control = running;
+        if (control != null) {
+            control.cancel();
+        }
+    }
+
+    /** Cancels the generation in progress and gives memory back. Without effect when closed already. */
+    @Override
+    public void close() {
+        cancel();
+        turn.lock();
+        try {
+            if (open) {
+                open = false;
+                networks.close();
+                checkpoint.close();
+            }
+        } finally {
+            turn.unlock();
+        }
+    }
+
+    private List<GeneratedImage> generate(ImageRequest request, ProgressListener listener, CallControl control) {
+        turn.lock();
+        try {
+            if (!open) {
+                throw new IllegalStateException("the pipeline of " + checkpoint.path() + " is closed");
+            }
+            running = control;
+            return draw(request, listener, control);
+        } catch (CancellationException e) {
+            throw new GenerationCancelledException();
+        } finally {
+            running = null;
+            turn.unlock();
+        }
+    }
+
+    /** prompt → tokens → text embedding → sigmas and noise → sampler loop over UNet calls → latent → picture. */
+    private List<GeneratedImage> draw(ImageRequest request, ProgressListener listener, CallControl control) {
+        UNet unet = networks.unet();
+        int factor = networks.vae().factor();
+        int height = request.height() / factor;
+        int width = request.width() / factor;
+
+        listener.progress(new Progress(Phase.TEXT, 0, 0, 2));
+        TextEmbedding conditional = embed(request.prompt(), request, control);
+        listener.progress(new Progress(Phase.TEXT, 0, 1, 2));
+        TextEmbedding unconditional = embed(request.negativePrompt(), request, control);
+        listener.progress(new Progress(Phase.TEXT, 0, 2, 2));
+
+        float[] sigmas = SigmaSchedules.byName(request.schedule()).sigmas(noiseSchedule, request.steps());
+        List<GeneratedImage> images = new ArrayList<>();
+        for (int i = 0; i < request.batch(); i++) {
+            int image = i;
+            long seed = request.seed() + i;
+            NoiseSource noise = RandomSources.byName(request.rng(), seed);
+            float[] latent = noise.normal(networks.vae().latentChannels() * height * width);
+            for (int j = 0; j < latent.length; j++) {
+                latent[j] *= sigmas[0];
+            }
+            GuidedDenoiser denoiser = new GuidedDenoiser(
+                    unet,
+                    spec.prediction(),
+                    noiseSchedule,
+                    conditional,
+                    unconditional,
+                    request.guidance(),
+                    height,
+                    width,
+                    control);
+            int steps = sigmas.length - 1;
+            listener.progress(new Progress(Phase.DENOISE, image, 0, steps));
+            latent = Samplers.byName(request.sampler())
+                    .sample(denoiser, latent, sigmas, noise, (step, denoised) -> listener.progress(
+                            new Progress(Phase.DENOISE, image, step + 1, steps)));
+
+            listener.progress(new Progress(Phase.DECODE, image, 0, 1));
+            images.add(decode(latent, height, width, seed, request, control));
+            listener.progress(new Progress(Phase.DECODE, image, 1, 1));
+        }
+        return images;
+    }
+
+    private TextEmbedding embed(String prompt, ImageRequest request, CallControl control) {
+        if (request.clipSkip() > networks.text().layers()) {
+            throw new IllegalArgumentException("clip skip is " + request.clipSkip() + "; the text encoder has "
+                    + networks.text().layers() + " layers");
+        }
+        return TextEmbedding.of(prompt, networks.text(), request.clipSkip(), control);
+    }
+
+    private GeneratedImage decode(
+            float[] latent, int height, int width, long seed, ImageRequest request, CallControl control) {
+        Autoencoder vae = networks.vae();
+        float[] unscaled = latent.clone();
+        for (int i = 0; i < unscaled.length; i++) {
+            unscaled[i] /= spec.latentScale();
+        }
+        float[] planes = vae.decode(unscaled, 1, height, width, control);
+        for (float value : planes) {
+            if (!Float.isFinite(value)) {
+                throw new IllegalStateException(checkpoint.path()
+                        + " computed values that are no numbers; it is damaged, or the guidance is too strong");
+            }
+        }
+        return new GeneratedImage(
+                request.width(), request.height(), rgb(planes), seed, Infotext.of(request, seed, checkpoint.path()));
+    }
+
+    /** [3][pixels] from -1 to 1, to [pixels][3] bytes, rounding half up. */
+    private static byte[] rgb(float[] planes) {
+        int pixels = planes.length / 3;
+        byte[] rgb = new byte[planes.length];
+        for (int p = 0; p < pixels; p++) {
+            for (int c = 0; c < 3; c++) {
+                float value = (planes[c * pixels + p] + 1) / 2;
+                rgb[3 * p + c] = (byte) (Math.max(0, Math.min(1, value)) * 255 + 0.5f);
+            }
+        }
+        return rgb;
+    }
+}

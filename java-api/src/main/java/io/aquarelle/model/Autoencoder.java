@@ -1,0 +1,138 @@
+package io.aquarelle.model;
+
+import io.aquarelle.bindings.Aquarelle;
+import io.aquarelle.bindings.aq_vae_call;
+import io.aquarelle.bindings.aq_vae_info;
+import io.aquarelle.bindings.aq_vae_options;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * The autoencoder (VAE) of a latent diffusion model: pictures to latents and back. Latents here are unscaled: divide by
+ * the model's latent scale before decoding, multiply by it after encoding.
+ */
+public final class Autoencoder extends Network {
+    private final int latentChannels;
+    private final int imageChannels;
+    private final int factor;
+    private final boolean hasEncoder;
+    private final boolean hasDecoder;
+
+    private Autoencoder(long handle, Weights weights, MemorySegment info) {
+        super("the VAE", handle, weights.checkpoint());
+        latentChannels = aq_vae_info.latent_channels(info);
+        imageChannels = aq_vae_info.image_channels(info);
+        factor = aq_vae_info.factor(info);
+        hasEncoder = aq_vae_info.has_encoder(info) != 0;
+        hasDecoder = aq_vae_info.has_decoder(info) != 0;
+    }
+
+    /**
+     * Finds the autoencoder in the weights; one of its halves may be missing.
+     *
+     * @param prefix what stands before "decoder.conv_in.weight" in its tensors' names
+     * @throws ModelFormatException if tensors are missing or do not fit together
+     */
+    public static Autoencoder create(Engine engine, Weights weights, String prefix) throws ModelFormatException {
+        long handle = create(weights, (arena, result, error) -> {
+            MemorySegment options = aq_vae_options.allocate(arena);
+            aq_vae_options.prefix(options, arena.allocateFrom(prefix));
+            return Aquarelle.aq_vae_create(engine.handle(), weights.handle(), options, result, error);
+        });
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment info = aq_vae_info.allocate(arena);
+            NativeCalls.run((scratch, error) -> Aquarelle.aq_vae_get_info(handle, info, error));
+            return new Autoencoder(handle, weights, info);
+        }
+    }
+
+    /** Channels of a latent. */
+    public int latentChannels() {
+        return latentChannels;
+    }
+
+    /** Channels of a picture. */
+    public int imageChannels() {
+        return imageChannels;
+    }
+
+    /** Pixels per latent cell and side. */
+    public int factor() {
+        return factor;
+    }
+
+    /** Whether {@link #encode} works. */
+    public boolean hasEncoder() {
+        return hasEncoder;
+    }
+
+    /** Whether {@link #decode} works. */
+    public boolean hasDecoder() {
+        return hasDecoder;
+    }
+
+    /**
+     * Latents to pictures.
+     *
+     * @param latents [batch][latentChannels][height][width], unscaled
+     * @param control to cancel the call, or null
+     * @return [batch][imageChannels][height * factor][width * factor], about -1 to 1, not clamped
+     * @throws IllegalArgumentException if the array has the wrong length
+     * @throws InsufficientMemoryException if the activations do not fit into memory
+     */
+    public float[] decode(float[] latents, int batch, int height, int width, @Nullable CallControl control) {
+        requireLength("latents", latents.length, batch, latentChannels, height, width);
+        float[] images = new float[outputLength(batch, imageChannels, (long) height * factor, (long) width * factor)];
+        call(Aquarelle::aq_vae_decode, latents, images, batch, height, width, control);
+        return images;
+    }
+
+    /**
+     * Pictures to the distribution of their latents.
+     *
+     * @param images [batch][imageChannels][height * factor][width * factor], -1 to 1
+     * @param height of the latent, as is {@code width}
+     * @param control to cancel the call, or null
+     * @return [batch][2 * latentChannels][height][width]: mean, then log variance, unscaled
+     * @throws IllegalArgumentException if the array has the wrong length
+     * @throws InsufficientMemoryException if the activations do not fit into memory
+     */
+    public float[] encode(float[] images, int batch, int height, int width, @Nullable CallControl control) {
+        requireLength("images", images.length, batch, imageChannels, (long) height * factor, (long) width * factor);
+        float[] moments = new float[outputLength(batch, 2L * latentChannels, height, width)];
+        call(Aquarelle::aq_vae_encode, images, moments, batch, height, width, control);
+        return moments;
+    }
+
+    @FunctionalInterface
+    private interface Function {
+        int run(long handle, MemorySegment call, MemorySegment control, MemorySegment error);
+    }
+
+    private synchronized void call(
+            Function function,
+            float[] input,
+            float[] output,
+            int batch,
+            int height,
+            int width,
+            @Nullable CallControl control) {
+        long self = handle();
+        NativeCalls.run((arena, error) -> {
+            MemorySegment result = arena.allocate(ValueLayout.JAVA_FLOAT, output.length);
+            MemorySegment call = aq_vae_call.allocate(arena);
+            aq_vae_call.input(call, NativeCalls.copy(arena, input));
+            aq_vae_call.output(call, result);
+            aq_vae_call.input_count(call, input.length);
+            aq_vae_call.output_count(call, output.length);
+            aq_vae_call.batch(call, batch);
+            aq_vae_call.height(call, height);
+            aq_vae_call.width(call, width);
+            int status = function.run(self, call, segment(control), error);
+            MemorySegment.copy(result, ValueLayout.JAVA_FLOAT, 0, output, 0, output.length);
+            return status;
+        });
+    }
+}

@@ -1,0 +1,136 @@
+package io.aquarelle.model;
+
+import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.nio.channels.FileChannel;
+import java.nio.channels.FileChannel.MapMode;
+import java.nio.file.AccessDeniedException;
+import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.nio.file.attribute.BasicFileAttributes;
+import java.util.Map;
+
+/**
+ * An open model file: the names, types and shapes of its tensors and, mapped into memory, their values.
+ *
+ * <p>Opening reads only the header; pages of weights come from the disk, and may leave memory again, as they are used.
+ * The file must not be shortened or overwritten while it is open: the system then answers an access beyond its new end
+ * with an {@link InternalError} in Java and ends the process in native code. Replacing it by a rename is safe.
+ *
+ * <p>A checkpoint starts with one owner; {@link #retain} adds one, each owner calls {@link #close} once, and the last
+ * unmaps the file. All methods may be called from any thread.
+ */
+public final class Checkpoint implements AutoCloseable {
+    private final Path path;
+    private final Arena arena;
+    private final MemorySegment file;
+    private final SafetensorsReader.Header header;
+    private int owners = 1;
+
+    private Checkpoint(Path path, Arena arena, MemorySegment file, SafetensorsReader.Header header) {
+        this.path = path;
+        this.arena = arena;
+        this.file = file;
+        this.header = header;
+    }
+
+    /**
+     * Maps a safetensors file and checks its header.
+     *
+     * @throws ModelFormatException if it is not a model file or is damaged
+     * @throws NoSuchFileException if there is no such file
+     * @throws IOException if it cannot be read; every message is one line that names the file
+     */
+    public static Checkpoint open(Path file) throws IOException {
+        try {
+            requireRegularFile(file);
+            return map(file);
+        } catch (NoSuchFileException e) {
+            throw new NoSuchFileException(file.toString(), null, "there is no such file; check the path");
+        } catch (AccessDeniedException e) {
+            throw new AccessDeniedException(file.toString(), null, "you may not read it; change its permissions");
+        }
+    }
+
+    /** Opening a pipe or a device could wait for ever or have effects, so what the file is comes first. */
+    private static void requireRegularFile(Path file) throws IOException {
+        var attributes = Files.readAttributes(file, BasicFileAttributes.class);
+        if (attributes.isDirectory()) {
+            throw new ModelFormatException(file, "is a folder; name a .safetensors file in it");
+        }
+        if (!attributes.isRegularFile()) {
+            throw new ModelFormatException(file, "is a pipe or a device; name a .safetensors file");
+        }
+    }
+
+    private static Checkpoint map(Path file) throws IOException {
+        Arena arena = Arena.ofShared();
+        try (FileChannel channel = FileChannel.open(file, StandardOpenOption.READ)) {
+            MemorySegment bytes = channel.map(MapMode.READ_ONLY, 0, channel.size(), arena);
+            return new Checkpoint(file, arena, bytes, SafetensorsReader.read(file, bytes));
+        } catch (Throwable e) {
+            arena.close();
+            throw e;
+        }
+    }
+
+    /** The file as it was named to {@link #open}. */
+    public Path path() {
+        return path;
+    }
+
+    /** All tensors by name, in file order; unmodifiable, and usable after {@link #close}. */
+    public Map<String, TensorInfo> tensors() {
+        return header.tensors();
+    }
+
+    /** What the file says about itself, in file order; unmodifiable, and usable after {@link #close}. */
+    public Map<String, String> metadata() {
+        return header.metadata();
+    }
+
+    /**
+     * The values of a tensor, little-endian and without padding: a read-only view of the file that lives until the last
+     * owner closes. The format promises no alignment, so read it by unaligned layouts.
+     *
+     * @throws IllegalArgumentException if the tensor is not one of {@link #tensors}
+     * @throws IllegalStateException after the last {@link #close}
+     */
+    public MemorySegment data(TensorInfo tensor) {
+        requireOpen();
+        if (!tensor.equals(tensors().get(tensor.name()))) {
+            throw new IllegalArgumentException("tensor '" + tensor.name() + "' is not one of " + path);
+        }
+        return file.asSlice(tensor.offset(), tensor.byteSize());
+    }
+
+    /**
+     * Adds an owner.
+     *
+     * @return this
+     * @throws IllegalStateException after the last {@link #close}
+     */
+    public synchronized Checkpoint retain() {
+        requireOpen();
+        owners++;
+        return this;
+    }
+
+    /** Removes an owner; the last one unmaps the file. Without effect afterwards. */
+    @Override
+    public synchronized void close() {
+        if (owners == 1) {
+            arena.close();
+        }
+        owners = Math.max(0, owners - 1);
+    }
+
+    private void requireOpen() {
+        if (!arena.scope().isAlive()) {
+            throw new IllegalStateException(path + " is closed");
+        }
+    }
+}

@@ -1,0 +1,66 @@
+package io.aquarelle.model;
+
+import java.util.Locale;
+import org.jspecify.annotations.Nullable;
+import java.lang.foreign.MemorySegment;
+
+/** A network on an engine; keeps the model file open that its weights lie in. */
+abstract class Network extends NativeObject {
+    private final Checkpoint checkpoint;
+
+    /** {@code checkpoint} was retained for this network. */
+    Network(String name, long handle, Checkpoint checkpoint) {
+        super(name, handle);
+        this.checkpoint = checkpoint;
+    }
+
+    /** Makes a native network while its checkpoint is retained for it. */
+    static long create(Weights weights, NativeCalls.Creation creation) throws ModelFormatException {
+        Checkpoint checkpoint = weights.checkpoint().retain();
+        try {
+            return NativeCalls.create(creation);
+        } catch (ModelFormatException e) {
+            checkpoint.close();
+            throw new ModelFormatException(checkpoint.path(), "does not fit: " + e.getMessage());
+        } catch (Throwable e) {
+            checkpoint.close();
+            throw e;
+        }
+    }
+
+    static MemorySegment segment(@Nullable CallControl control) {
+        return control == null ? MemorySegment.NULL : control.segment();
+    }
+
+    /** Refuses an array that has not the length that its shape needs. */
+    static void requireLength(String what, long actual, long... shape) {
+        long needed = 1;
+        for (long side : shape) {
+            needed = side < 0 ? -1 : Math.multiplyExact(needed, side);
+        }
+        if (actual != needed) {
+            throw new IllegalArgumentException(
+                    String.format(Locale.ROOT, "%s has %d values, its shape needs %d", what, actual, needed));
+        }
+    }
+
+    /** The length of an output that must be one Java array. */
+    static int outputLength(long... shape) {
+        long length = 1;
+        for (long side : shape) {
+            if (side < 1) {
+                throw new IllegalArgumentException("a size is " + side + "; it must be 1 or more");
+            }
+            length = Math.multiplyExact(length, side);
+        }
+        if (length > Integer.MAX_VALUE - 8) {
+            throw new IllegalArgumentException("an output of " + length + " values is too large for an array");
+        }
+        return (int) length;
+    }
+
+    @Override
+    final void release() {
+        checkpoint.close();
+    }
+}

@@ -1,0 +1,114 @@
+package io.aquarelle.model;
+
+import io.aquarelle.bindings.Aquarelle;
+import io.aquarelle.bindings.aq_unet_call;
+import io.aquarelle.bindings.aq_unet_info;
+import io.aquarelle.bindings.aq_unet_options;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import org.jspecify.annotations.Nullable;
+
+/** The denoising network of a latent diffusion model (Rombach et al. 2022, arXiv 2112.10752). */
+public final class UNet extends Network {
+    private final int inChannels;
+    private final int outChannels;
+    private final int contextWidth;
+    private final int levels;
+
+    private UNet(long handle, Weights weights, MemorySegment info) {
+        super("the UNet", handle, weights.checkpoint());
+        inChannels = aq_unet_info.in_channels(info);
+        outChannels = aq_unet_info.out_channels(info);
+        contextWidth = aq_unet_info.context_width(info);
+        levels = aq_unet_info.levels(info);
+    }
+
+    /**
+     * Finds the UNet in the weights; which blocks it has, their widths and depths are read from the tensors.
+     *
+     * @param prefix what stands before "input_blocks.0.0.weight" in its tensors' names
+     * @param heads how attention divides channels
+     * @throws ModelFormatException if tensors are missing or do not fit together
+     */
+    public static UNet create(Engine engine, Weights weights, String prefix, Heads heads) throws ModelFormatException {
+        long handle = create(weights, (arena, result, error) -> {
+            MemorySegment options = aq_unet_options.allocate(arena);
+            aq_unet_options.prefix(options, arena.allocateFrom(prefix));
+            aq_unet_options.heads(options, heads.count());
+            aq_unet_options.head_width(options, heads.width());
+            return Aquarelle.aq_unet_create(engine.handle(), weights.handle(), options, result, error);
+        });
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment info = aq_unet_info.allocate(arena);
+            NativeCalls.run((scratch, error) -> Aquarelle.aq_unet_get_info(handle, info, error));
+            return new UNet(handle, weights, info);
+        }
+    }
+
+    /** Channels of the latent that it takes: 4, or more where a model is conditioned on pictures. */
+    public int inChannels() {
+        return inChannels;
+    }
+
+    /** Channels of its output. */
+    public int outChannels() {
+        return outChannels;
+    }
+
+    /** Channels of the text embedding that it takes. */
+    public int contextWidth() {
+        return contextWidth;
+    }
+
+    /** Sizes at which it works: the latent is halved one time less. */
+    public int levels() {
+        return levels;
+    }
+
+    /**
+     * Evaluates the network on a batch.
+     *
+     * @param latents [batch][inChannels][height][width], scaled for the network
+     * @param timesteps [batch], 0 to 999, need not be whole
+     * @param contexts text embeddings [batch][tokens][contextWidth]
+     * @param control to cancel the call, or null
+     * @return the raw output (eps or v), [batch][outChannels][height][width]
+     * @throws IllegalArgumentException if an array has the wrong length or a timestep is not finite
+     * @throws InsufficientMemoryException if the activations do not fit into memory
+     */
+    public synchronized float[] evaluate(
+            float[] latents,
+            float[] timesteps,
+            float[] contexts,
+            int height,
+            int width,
+            int tokens,
+            @Nullable CallControl control) {
+        int batch = timesteps.length;
+        requireLength("latents", latents.length, batch, inChannels, height, width);
+        requireLength("contexts", contexts.length, batch, tokens, contextWidth);
+        float[] output = new float[outputLength(batch, outChannels, height, width)];
+        long self = handle();
+        NativeCalls.run((arena, error) -> {
+            MemorySegment result = arena.allocate(ValueLayout.JAVA_FLOAT, output.length);
+            MemorySegment call = aq_unet_call.allocate(arena);
+            aq_unet_call.latent(call, NativeCalls.copy(arena, latents));
+            aq_unet_call.timesteps(call, NativeCalls.copy(arena, timesteps));
+            aq_unet_call.context(call, NativeCalls.copy(arena, contexts));
+            aq_unet_call.output(call, result);
+            aq_unet_call.latent_count(call, latents.length);
+            aq_unet_call.timestep_count(call, timesteps.length);
+            aq_unet_call.context_count(call, contexts.length);
+            aq_unet_call.output_count(call, output.length);
+            aq_unet_call.batch(call, batch);
+            aq_unet_call.height(call, height);
+            aq_unet_call.width(call, width);
+            aq_unet_call.tokens(call, tokens);
+            int status = Aquarelle.aq_unet_evaluate(self, call, segment(control), error);
+            MemorySegment.copy(result, ValueLayout.JAVA_FLOAT, 0, output, 0, output.length);
+            return status;
+        });
+        return output;
+    }
+}

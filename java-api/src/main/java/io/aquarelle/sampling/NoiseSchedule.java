@@ -1,0 +1,117 @@
+package io.aquarelle.sampling;
+
+import java.util.Arrays;
+
+/**
+ * The noise levels that a network was trained on: sigma for each timestep, and between timesteps by linear
+ * interpolation of log sigma, as in k-diffusion's discrete schedule. Training adds noise as {@code x_t = sqrt(a) x_0 +
+ * sqrt(1 - a) noise} with {@code a} the product of {@code 1 - beta} up to t ("alphas_cumprod"); scaled to {@code x_0 +
+ * sigma noise} that is {@code sigma = sqrt((1 - a) / a)}.
+ */
+public final class NoiseSchedule {
+    private static final NoiseSchedule STABLE_DIFFUSION = scaledLinear(0.00085, 0.012, 1000);
+
+    private final float[] sigmas; // by timestep, rising
+    private final double[] logSigmas;
+
+    private NoiseSchedule(float[] sigmas) {
+        this.sigmas = sigmas;
+        logSigmas = new double[sigmas.length];
+        Arrays.setAll(logSigmas, t -> Math.log(sigmas[t]));
+    }
+
+    /** The schedule of Stable Diffusion 1.x, 2.x and SDXL: scaled-linear betas from 0.00085 to 0.012, 1000 steps. */
+    public static NoiseSchedule stableDiffusion() {
+        return STABLE_DIFFUSION;
+    }
+
+    /**
+     * The schedule that a checkpoint's {@code alphas_cumprod} tensor describes.
+     *
+     * @param alphasCumprod by timestep, falling strictly, each between 0 and 1 and neither of them; copied
+     * @throws IllegalArgumentException if there are fewer than two values or they are not as described
+     */
+    public static NoiseSchedule ofAlphasCumprod(float[] alphasCumprod) {
+        if (alphasCumprod.length < 2) {
+            throw new IllegalArgumentException(
+                    "alphas_cumprod has " + alphasCumprod.length + " values; a schedule needs at least 2");
+        }
+        float[] sigmas = new float[alphasCumprod.length];
+        double before = 1;
+        for (int t = 0; t < sigmas.length; t++) {
+            double alpha = alphasCumprod[t];
+            if (!(alpha > 0 && alpha < before)) {
+                throw new IllegalArgumentException("alphas_cumprod[" + t + "] is " + alpha
+                        + "; values must lie between 0 and 1 and fall from one timestep to the next");
+            }
+            sigmas[t] = sigmaOf(alpha);
+            before = alpha;
+        }
+        return new NoiseSchedule(sigmas);
+    }
+
+    /** Betas whose square roots are evenly spaced. */
+    private static NoiseSchedule scaledLinear(double first, double last, int steps) {
+        float[] sigmas = new float[steps];
+        double start = Math.sqrt(first);
+        double slope = (Math.sqrt(last) - start) / (steps - 1);
+        double alphaCumprod = 1;
+        for (int t = 0; t < steps; t++) {
+            double rootBeta = start + slope * t;
+            alphaCumprod *= 1 - rootBeta * rootBeta;
+            sigmas[t] = sigmaOf(alphaCumprod);
+        }
+        return new NoiseSchedule(sigmas);
+    }
+
+    private static float sigmaOf(double alphaCumprod) {
+        return (float) Math.sqrt((1 - alphaCumprod) / alphaCumprod);
+    }
+
+    /** The number of timesteps, 1000 for Stable Diffusion. */
+    public int steps() {
+        return sigmas.length;
+    }
+
+    /** The noise level of timestep 0. */
+    public float sigmaMin() {
+        return sigmas[0];
+    }
+
+    /** The noise level of the last timestep. */
+    public float sigmaMax() {
+        return sigmas[sigmas.length - 1];
+    }
+
+    /**
+     * The noise level of a timestep.
+     *
+     * @param timestep from 0 to {@code steps() - 1}, fractions allowed
+     * @throws IllegalArgumentException if it lies outside
+     */
+    public float sigma(double timestep) {
+        if (!(timestep >= 0 && timestep <= steps() - 1)) {
+            throw new IllegalArgumentException("timestep " + timestep + " is not between 0 and " + (steps() - 1));
+        }
+        int low = (int) Math.min(timestep, steps() - 2);
+        double w = timestep - low;
+        return (float) Math.exp((1 - w) * logSigmas[low] + w * logSigmas[low + 1]);
+    }
+
+    /**
+     * The timestep of a noise level, the inverse of {@link #sigma}. Levels outside the schedule get its first or last
+     * timestep.
+     *
+     * @throws IllegalArgumentException if sigma is negative or not a number
+     */
+    public float timestep(double sigma) {
+        if (!(sigma >= 0)) {
+            throw new IllegalArgumentException("sigma " + sigma + " is not a noise level; it must be 0 or more");
+        }
+        double logSigma = Math.log(sigma);
+        int found = Arrays.binarySearch(logSigmas, logSigma);
+        int low = Math.clamp(found >= 0 ? found : -found - 2, 0, steps() - 2);
+        double w = (logSigma - logSigmas[low]) / (logSigmas[low + 1] - logSigmas[low]);
+        return (float) (low + Math.clamp(w, 0.0, 1.0));
+    }
+}

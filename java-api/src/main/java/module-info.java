@@ -1,0 +1,11 @@
+/** Stable Diffusion inside a Java process. */
+module io.aquarelle {
+    requires transitive java.desktop; // BufferedImage
+    requires io.aquarelle.bindings;
+    requires static org.jspecify;
+
+    exports io.aquarelle;
+    exports io.aquarelle.model;
+    exports io.aquarelle.sampling;
+    exports io.aquarelle.text;
+}

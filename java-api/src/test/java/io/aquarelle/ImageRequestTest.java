@@ -1,0 +1,75 @@
+package io.aquarelle;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import org.junit.jupiter.api.Test;
+
+class ImageRequestTest {
+    private static void assertRefused(ImageRequest.Builder request, String... words) {
+        String message =
+                assertThrows(IllegalArgumentException.class, request::build).getMessage();
+        for (String word : words) {
+            assertTrue(message.contains(word), message);
+        }
+    }
+
+    private static ImageRequest.Builder request() {
+        return ImageRequest.builder("x");
+    }
+
+    @Test
+    void defaultsAreThoseOfStableDiffusionCpp() {
+        ImageRequest request = ImageRequest.of("x");
+        assertEquals("", request.negativePrompt());
+        assertEquals(512, request.width());
+        assertEquals(512, request.height());
+        assertEquals(20, request.steps());
+        assertEquals(7, request.guidance());
+        assertEquals("cuda", request.rng());
+        assertEquals("euler_a", request.sampler());
+        assertEquals("discrete", request.schedule());
+        assertEquals(1, request.batch());
+        assertEquals(1, request.clipSkip());
+    }
+
+    @Test
+    void seedIsRandomUnlessGiven() {
+        assertNotEquals(ImageRequest.of("x").seed(), ImageRequest.of("x").seed());
+        assertEquals(-3, request().seed(-3).build().seed());
+    }
+
+    @Test
+    void sizesThatNoModelDrawsAreRefusedWithANearbyOne() {
+        assertRefused(request().size(500, 512), "width", "500", "multiple of 8", "504");
+        assertRefused(request().size(512, 100000), "height", "100000", "8192");
+        assertRefused(request().size(0, 512), "width", "0");
+        assertRefused(request().size(512, -8), "height", "-8");
+    }
+
+    @Test
+    void numbersOutOfRangeAreRefused() {
+        assertRefused(request().steps(0), "steps", "0");
+        assertRefused(request().steps(1001), "steps", "1001");
+        assertRefused(request().batch(0), "batch");
+        assertRefused(request().clipSkip(0), "clip skip");
+        assertRefused(request().guidance(Float.NaN), "guidance", "NaN");
+        assertRefused(request().guidance(Float.POSITIVE_INFINITY), "guidance");
+        assertRefused(request().guidance(1e9f), "guidance");
+    }
+
+    @Test
+    void promptsBeyondReasonAreRefused() {
+        assertRefused(ImageRequest.builder("x".repeat(20_001)), "prompt", "20001", "20000");
+        assertRefused(request().negativePrompt("x".repeat(1 << 20)), "negative prompt");
+    }
+
+    @Test
+    void unknownNamesListTheKnownOnes() {
+        assertRefused(request().sampler("elder"), "elder", "euler_a");
+        assertRefused(request().schedule("x"), "x", "karras");
+        assertRefused(request().rng("dice"), "dice", "std_default");
+    }
+}

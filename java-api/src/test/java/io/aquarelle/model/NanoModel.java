@@ -1,0 +1,166 @@
+package io.aquarelle.model;
+
+import java.io.IOException;
+import java.lang.foreign.ValueLayout;
+import java.net.URISyntaxException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.SplittableRandom;
+import java.util.function.Predicate;
+import java.util.function.UnaryOperator;
+
+/** The small SD 1.x model of the golden files, and variants of it. */
+public final class NanoModel {
+    private static final ValueLayout.OfShort SHORT =
+            ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+    private static final ValueLayout.OfFloat FLOAT =
+            ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+    private static final ValueLayout.OfLong LONG = ValueLayout.JAVA_LONG_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+    private static final String TOKENS = "embeddings.token_embedding.weight";
+    private static final long VOCABULARY = 49408;
+
+    private NanoModel() {}
+
+    /** A golden file: "sd1-nano" or "sd1-nano-golden". */
+    static Path golden(String name) {
+        try {
+            return Path.of(NanoModel.class
+                    .getResource("golden/" + name + ".safetensors")
+                    .toURI());
+        } catch (URISyntaxException e) {
+            throw new AssertionError(e);
+        }
+    }
+
+    /** The values of a golden tensor. */
+    static float[] floats(Checkpoint golden, String name) {
+        return golden.data(golden.tensors().get(name)).toArray(FLOAT);
+    }
+
+    /** The values of a golden tensor of token ids. */
+    static int[] ids(Checkpoint golden, String name) {
+        long[] ids = golden.data(golden.tensors().get(name)).toArray(LONG);
+        return Arrays.stream(ids).mapToInt(Math::toIntExact).toArray();
+    }
+
+    /** Writes the model with all weights in another type. */
+    static void convert(DataType type, Path out) throws IOException {
+        write(out, type, UnaryOperator.identity(), tensor -> true, Map.of());
+    }
+
+    /** Writes the model as F32 with the values that its weights have in another type. */
+    static void convertRounded(DataType type, Path out) throws IOException {
+        write(out, DataType.F32, value -> type == DataType.BF16 ? bfloat16(value) : value, tensor -> true, Map.of());
+    }
+
+    /**
+     * Writes the model with random embeddings for the whole vocabulary of CLIP in place of its thousand, so that it takes
+     * any prompt; 12 MB.
+     */
+    public static void writeDrawable(Path out) throws IOException {
+        writeDrawable(out, tensor -> true);
+    }
+
+    /** The same without the tensors whose names fail {@code keep}. */
+    public static void writeDrawable(Path out, Predicate<String> keep) throws IOException {
+        float[] table = new float[(int) VOCABULARY * 64];
+        SplittableRandom random = new SplittableRandom(11);
+        for (int i = 0; i < table.length; i++) {
+            table[i] = (float) (random.nextGaussian() * 0.5);
+        }
+        write(out, DataType.F16, UnaryOperator.identity(), keep, Map.of(TOKENS, table));
+    }
+
+    /** A file with the text encoder of this width and nothing changed in the UNet, which takes 64. */
+    public static void writeMisfit(Path out) throws IOException {
+        Map<String, float[]> replaced = new HashMap<>();
+        try (Checkpoint nano = Checkpoint.open(golden("sd1-nano"))) {
+            for (TensorInfo tensor : nano.tensors().values()) {
+                if (tensor.name().contains("attn2.to_k.weight") || tensor.name().contains("attn2.to_v.weight")) {
+                    replaced.put(tensor.name(), new float[(int) (tensor.shape().getFirst() * 32)]);
+                }
+            }
+        }
+        write(out, DataType.F16, UnaryOperator.identity(), tensor -> true, replaced);
+    }
+
+    /** Tensors whose names end in a key of {@code replaced} get those rows instead. */
+    private static void write(
+            Path out,
+            DataType type,
+            UnaryOperator<Float> rounding,
+            Predicate<String> keep,
+            Map<String, float[]> replaced)
+            throws IOException {
+        try (Checkpoint nano = Checkpoint.open(golden("sd1-nano"))) {
+            List<TensorInfo> sources = nano.tensors().values().stream()
+                    .filter(tensor -> keep.test(tensor.name()))
+                    .toList();
+            List<SafetensorsWriter.Declaration> declarations = sources.stream()
+                    .map(tensor -> new SafetensorsWriter.Declaration(tensor.name(), type, shape(tensor, replaced)))
+                    .toList();
+            try (SafetensorsWriter writer = new SafetensorsWriter(out, declarations, nano.metadata())) {
+                for (int i = 0; i < sources.size(); i++) {
+                    float[] values = replacement(sources.get(i), replaced);
+                    if (values == null) {
+                        values = halves(nano, sources.get(i));
+                    }
+                    writer.write(writer.tensors().get(i), 0, encode(values, type, rounding));
+                }
+                writer.commit();
+            }
+        }
+    }
+
+    private static float[] replacement(TensorInfo tensor, Map<String, float[]> replaced) {
+        return replaced.entrySet().stream()
+                .filter(entry -> tensor.name().endsWith(entry.getKey()))
+                .map(Map.Entry::getValue)
+                .findFirst()
+                .orElse(null);
+    }
+
+    private static List<Long> shape(TensorInfo tensor, Map<String, float[]> replaced) {
+        float[] values = replacement(tensor, replaced);
+        if (values == null) {
+            return tensor.shape();
+        }
+        long rows = tensor.name().endsWith(TOKENS) ? VOCABULARY : tensor.shape().getFirst();
+        return List.of(rows, values.length / rows);
+    }
+
+    private static float[] halves(Checkpoint nano, TensorInfo tensor) {
+        short[] halves = nano.data(tensor).toArray(SHORT);
+        float[] values = new float[halves.length];
+        for (int i = 0; i < halves.length; i++) {
+            values[i] = Float.float16ToFloat(halves[i]);
+        }
+        return values;
+    }
+
+    private static ByteBuffer encode(float[] values, DataType type, UnaryOperator<Float> rounding) {
+        ByteBuffer bytes =
+                ByteBuffer.allocate((int) type.bytes(values.length)).order(ByteOrder.LITTLE_ENDIAN);
+        for (float exact : values) {
+            float value = rounding.apply(exact);
+            switch (type) {
+                case F32 -> bytes.putFloat(value);
+                case F16 -> bytes.putShort(Float.floatToFloat16(value));
+                case BF16 -> bytes.putShort((short) (Float.floatToIntBits(bfloat16(value)) >>> 16));
+                default -> throw new IllegalArgumentException("" + type);
+            }
+        }
+        return bytes.flip();
+    }
+
+    /** The nearest value that has 8 significant bits, ties to even. */
+    static float bfloat16(float value) {
+        int bits = Float.floatToIntBits(value);
+        return Float.intBitsToFloat((bits + 0x7fff + (bits >>> 16 & 1)) & 0xffff0000);
+    }
+}

@@ -1,0 +1,179 @@
+// Aquarelle: Stable Diffusion networks on the CPU.
+//
+// The one public header of libaquarelle and the input of jextract. A program
+//
+//   1. creates an engine (threads and instruction set),
+//   2. registers the tensors of a model file as weights (nothing is copied),
+//   3. creates networks (text encoder, UNet, VAE) on an engine and weights,
+//   4. calls them, and
+//   5. closes every handle in any order.
+//
+// Tensors cross this edge as contiguous float32 in PyTorch's order, NCHW.
+//
+// Errors: every function that can fail returns an aq_status and, when `error` is not NULL, describes what is wrong in
+// it. Nothing here ends the process: a NULL, closed or foreign handle, a wrong size or a missing tensor is a status.
+//
+// Threads: weights are immutable and may be shared by any number of engines. An engine and the networks on it serve
+// one call at a time; a second call meanwhile returns AQ_BUSY and does nothing.
+#ifndef AQUARELLE_H
+#define AQUARELLE_H
+
+#include <stdint.h>
+
+#if defined(_WIN32)
+#define AQ_API __declspec(dllexport)
+#else
+#define AQ_API __attribute__((visibility("default")))
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+// Raised with every change of a struct or function below.
+#define AQ_ABI_VERSION 1
+
+typedef enum aq_status {
+    AQ_OK = 0,
+    AQ_INVALID_ARGUMENT = 1,  // a null pointer, wrong size, absurd number
+    AQ_INVALID_MODEL = 2,     // a tensor is missing or its shape or type does not fit
+    AQ_OUT_OF_MEMORY = 3,
+    AQ_CANCELLED = 4,  // aq_control.cancel was set
+    AQ_BUSY = 5,       // the engine is running another call
+    AQ_CLOSED = 6,     // the handle was closed or never existed
+    AQ_INTERNAL = 7
+} aq_status;
+
+typedef struct aq_error {
+    int32_t status;
+    char message[508];  // UTF-8, one line, always terminated
+} aq_error;
+
+// Names an engine, weights or a network; never reused, 0 is none.
+typedef uint64_t aq_handle;
+
+// One tensor of a model file. `data` is borrowed until the weights and every network on them are closed.
+typedef struct aq_tensor {
+    const char *name;  // copied
+    const void *data;
+    uint64_t size;     // bytes
+    int64_t shape[4];  // PyTorch's order, unused dimensions 1 at the end
+    int32_t rank;      // 0 to 4
+    int32_t type;      // number of the type in GGUF files: 0 F32, 1 F16, 30 BF16, 8 Q8_0, ...
+} aq_tensor;
+
+typedef enum aq_isa { AQ_ISA_AUTO = 0, AQ_ISA_PORTABLE = 1, AQ_ISA_NEON = 2, AQ_ISA_AVX2 = 3, AQ_ISA_AVX512 = 4 } aq_isa;
+
+typedef struct aq_engine_options {
+    int32_t threads;  // 1 to 512
+    int32_t isa;      // aq_isa; one that this CPU lacks is AQ_INVALID_ARGUMENT
+} aq_engine_options;
+
+// Shared by the caller and a running call, each field read and written atomically.
+typedef struct aq_control {
+    int32_t cancel;       // the caller writes 1 to stop the call within one node of the graph
+    int32_t nodes_done;   // written by the call
+    int32_t nodes_total;  // written by the call
+} aq_control;
+
+AQ_API uint32_t aq_abi_version(void);
+
+// Writes one line with the versions and the instruction set picked on this CPU, terminated, cut to `capacity` bytes.
+AQ_API aq_status aq_describe(char *text, uint64_t capacity, aq_error *error);
+
+// Highest resident memory of this process so far in bytes, 0 where the system does not tell.
+AQ_API uint64_t aq_peak_rss(void);
+
+AQ_API aq_status aq_engine_create(const aq_engine_options *options, aq_handle *engine, aq_error *error);
+
+AQ_API aq_status aq_weights_create(const aq_tensor *tensors, uint64_t count, aq_handle *weights, aq_error *error);
+
+// Closes any handle. A network keeps what it was created from alive; memory goes when the last user closes. Closing
+// during a call of another thread is allowed: that call ends first.
+AQ_API aq_status aq_close(aq_handle handle, aq_error *error);
+
+// CLIP text tower (ViT-L, Hugging Face names): token ids to hidden states.
+typedef struct aq_text_encoder_options {
+    const char *prefix;  // before "embeddings.token_embedding.weight"
+    int32_t heads;       // 0: 64 channels a head
+} aq_text_encoder_options;
+
+typedef struct aq_text_encoder_info {
+    int32_t width, layers, vocabulary, max_tokens;
+} aq_text_encoder_info;
+
+typedef struct aq_text_encoder_call {
+    const int32_t *tokens;  // [chunks][length]
+    uint64_t token_count;   // chunks * length
+    float *output;          // [chunks][length][width]: after the final LayerNorm
+    uint64_t output_count;  // in floats
+    int32_t chunks;         // encoded independently
+    int32_t length;         // 1 to max_tokens
+    int32_t skip_layers;    // layers left out at the end; "clip skip" n is n - 1 here
+} aq_text_encoder_call;
+
+AQ_API aq_status aq_text_encoder_create(aq_handle engine, aq_handle weights, const aq_text_encoder_options *options,
+                                        aq_handle *encoder, aq_error *error);
+AQ_API aq_status aq_text_encoder_get_info(aq_handle encoder, aq_text_encoder_info *info, aq_error *error);
+AQ_API aq_status aq_text_encoder_encode(aq_handle encoder, const aq_text_encoder_call *call, aq_control *control,
+                                        aq_error *error);
+
+// UNet of the latent diffusion family (CompVis names): noisy latent, timestep and text embedding to the network's
+// raw output (eps or v).
+typedef struct aq_unet_options {
+    const char *prefix;  // before "input_blocks.0.0.weight"
+    int32_t heads;       // attention heads at every level, or 0
+    int32_t head_width;  // channels a head, or 0; exactly one of the two is set
+} aq_unet_options;
+
+typedef struct aq_unet_info {
+    int32_t in_channels, out_channels, model_channels, context_width;
+    int32_t levels;  // the latent is halved levels - 1 times
+} aq_unet_info;
+
+typedef struct aq_unet_call {
+    const float *latent;     // [batch][in_channels][height][width], already scaled for the network
+    const float *timesteps;  // [batch], 0 to 999, need not be whole
+    const float *context;    // [batch][tokens][context_width]
+    float *output;           // [batch][out_channels][height][width]
+    uint64_t latent_count, timestep_count, context_count, output_count;  // in floats
+    int32_t batch, height, width, tokens;
+} aq_unet_call;
+
+AQ_API aq_status aq_unet_create(aq_handle engine, aq_handle weights, const aq_unet_options *options, aq_handle *unet,
+                                aq_error *error);
+AQ_API aq_status aq_unet_get_info(aq_handle unet, aq_unet_info *info, aq_error *error);
+AQ_API aq_status aq_unet_evaluate(aq_handle unet, const aq_unet_call *call, aq_control *control, aq_error *error);
+
+// AutoencoderKL (CompVis names). Latents here are unscaled: the caller divides by the model's VAE scale before
+// decode and multiplies after encode.
+typedef struct aq_vae_options {
+    const char *prefix;  // before "decoder.conv_in.weight"
+} aq_vae_options;
+
+typedef struct aq_vae_info {
+    int32_t latent_channels, image_channels;
+    int32_t factor;                   // pixels per latent cell and side
+    int32_t has_encoder, has_decoder;  // 0 or 1
+} aq_vae_info;
+
+typedef struct aq_vae_call {
+    const float *input;  // decode: latent [batch][latent_channels][height][width];
+                         // encode: image [batch][image_channels][height * factor][width * factor], -1 to 1
+    float *output;       // decode: image, not clamped; encode: [batch][2 * latent_channels][height][width], mean then
+                         // log variance
+    uint64_t input_count, output_count;  // in floats
+    int32_t batch, height, width;        // of the latent
+} aq_vae_call;
+
+AQ_API aq_status aq_vae_create(aq_handle engine, aq_handle weights, const aq_vae_options *options, aq_handle *vae,
+                               aq_error *error);
+AQ_API aq_status aq_vae_get_info(aq_handle vae, aq_vae_info *info, aq_error *error);
+AQ_API aq_status aq_vae_decode(aq_handle vae, const aq_vae_call *call, aq_control *control, aq_error *error);
+AQ_API aq_status aq_vae_encode(aq_handle vae, const aq_vae_call *call, aq_control *control, aq_error *error);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,287 @@
+// The C edge: checks every argument, catches everything, returns a status.
+#include "aquarelle.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <atomic>
+#include <new>
+#include <stdexcept>
+#include <string>
+
+#include "api/handles.h"
+#include "ggml.h"
+#include "graph/failure.h"
+#include "graph/memory.h"
+
+using namespace aq;
+
+namespace {
+
+constexpr int32_t most_threads = 512, most_batch = 1024, most_side = 1 << 14, most_tokens = 1 << 16;
+
+aq_status report(aq_error *error, aq_status status, const char *message) noexcept {
+    if (error != nullptr) {
+        error->status = status;
+        snprintf(error->message, sizeof error->message, "%s", message);
+    }
+    return status;
+}
+
+// ggml ends the process when one of its assertions fails. Nothing here should make one fail; should it happen anyway
+// on the calling thread, this turns it into an error before ggml gets to abort().
+thread_local bool inside_call = false;
+void refuse_to_die(const char *message) {
+    if (inside_call) throw std::runtime_error(message);
+}
+
+// Runs the body of an API function.
+template <class Body> aq_status guarded(aq_error *error, Body body) noexcept {
+    ggml_set_abort_callback(refuse_to_die);
+    inside_call = true;
+    aq_status status = AQ_OK;
+    try {
+        body();
+        report(error, AQ_OK, "");
+    } catch (const failure &f) {
+        status = report(error, f.status, f.what());
+    } catch (const std::bad_alloc &) {
+        status = report(error, AQ_OUT_OF_MEMORY, "out of memory");
+    } catch (const std::length_error &) {
+        status = report(error, AQ_OUT_OF_MEMORY, "a size is too large for memory");
+    } catch (const std::exception &e) {
+        status = report(error, AQ_INTERNAL, e.what());
+    } catch (...) {
+        status = report(error, AQ_INTERNAL, "unknown error");
+    }
+    inside_call = false;
+    return status;
+}
+
+[[noreturn]] void invalid(const std::string &message) { throw failure(AQ_INVALID_ARGUMENT, message); }
+
+void need(const void *pointer, const char *name) {
+    if (pointer == nullptr) invalid(std::string(name) + " is NULL");
+}
+
+void need_range(int64_t value, int64_t low, int64_t high, const char *name) {
+    if (value < low || value > high) {
+        invalid(std::string(name) + " is " + std::to_string(value) + ", must be " + std::to_string(low) + " to " +
+                std::to_string(high));
+    }
+}
+
+// Factors are checked before, so that the product cannot overflow.
+void need_count(uint64_t actual, uint64_t expected, const char *name) {
+    if (actual != expected) {
+        invalid(std::string(name) + " is " + std::to_string(actual) + ", the shape needs " + std::to_string(expected));
+    }
+}
+
+template <class T> struct kind;
+template <> struct kind<engine> { static constexpr const char *name = "an engine"; };
+template <> struct kind<const weights> { static constexpr const char *name = "weights"; };
+template <> struct kind<text_encoder> { static constexpr const char *name = "a text encoder"; };
+template <> struct kind<unet> { static constexpr const char *name = "a UNet"; };
+template <> struct kind<vae> { static constexpr const char *name = "a VAE"; };
+
+template <class T> std::shared_ptr<T> get(aq_handle handle) {
+    const object o = handle_table::instance().get(handle);
+    if (const auto *found = std::get_if<std::shared_ptr<T>>(&o)) return *found;
+    invalid("handle " + std::to_string(handle) + " is not " + kind<T>::name);
+}
+
+// The engine is this call's until the end of the scope.
+class turn {
+public:
+    turn(engine &on, aq_control *control) : engine_(on), lock_(on.busy, std::try_to_lock) {
+        if (!lock_.owns_lock()) throw failure(AQ_BUSY, "the engine is running another call; use one engine a thread");
+        engine_.control = control;
+    }
+    ~turn() {
+        if (lock_.owns_lock()) engine_.control = nullptr;
+    }
+
+private:
+    engine &engine_;
+    std::unique_lock<std::mutex> lock_;
+};
+
+template <class Network, class... Arguments>
+void create(aq_handle on, aq_handle from, const char *prefix, aq_handle *result, Arguments... arguments) {
+    need(prefix, "prefix");
+    need(result, "result");
+    *result = 0;
+    auto made = std::make_shared<Network>(get<engine>(on), get<const weights>(from), prefix, arguments...);
+    *result = handle_table::instance().add(std::move(made));
+}
+
+void check_vae_call(const aq_vae_call *call, int64_t input_channels, int64_t input_factor, int64_t output_channels,
+                    int64_t output_factor) {
+    need(call, "call");
+    need(call->input, "input");
+    need(call->output, "output");
+    need_range(call->batch, 1, most_batch, "batch");
+    need_range(call->height, 1, most_side, "height");
+    need_range(call->width, 1, most_side, "width");
+    const uint64_t cells = (uint64_t)call->batch * (uint64_t)call->height * (uint64_t)call->width;
+    need_count(call->input_count, cells * (uint64_t)(input_channels * input_factor * input_factor), "input_count");
+    need_count(call->output_count, cells * (uint64_t)(output_channels * output_factor * output_factor), "output_count");
+}
+
+}  // namespace
+
+uint32_t aq_abi_version(void) { return AQ_ABI_VERSION; }
+
+aq_status aq_describe(char *text, uint64_t capacity, aq_error *error) {
+    return guarded(error, [&] {
+        need(text, "text");
+        if (capacity == 0) invalid("capacity is 0");
+        snprintf(text, capacity, "ggml %s, %s", ggml_version(), best_kernels().name);
+    });
+}
+
+uint64_t aq_peak_rss(void) { return peak_resident_memory(); }
+
+aq_status aq_engine_create(const aq_engine_options *options, aq_handle *result, aq_error *error) {
+    return guarded(error, [&] {
+        need(options, "options");
+        need(result, "result");
+        *result = 0;
+        need_range(options->threads, 1, most_threads, "threads");
+        need_range(options->isa, AQ_ISA_AUTO, AQ_ISA_AVX512, "isa");
+        *result = handle_table::instance().add(std::make_shared<engine>(options->threads, (isa)options->isa));
+    });
+}
+
+aq_status aq_weights_create(const aq_tensor *tensors, uint64_t count, aq_handle *result, aq_error *error) {
+    return guarded(error, [&] {
+        need(tensors, "tensors");
+        need(result, "result");
+        *result = 0;
+        need_range((int64_t)count, 1, 10'000'000, "count");
+        *result = handle_table::instance().add(std::make_shared<const weights>(tensors, count));
+    });
+}
+
+aq_status aq_close(aq_handle handle, aq_error *error) {
+    return guarded(error, [&] { handle_table::instance().remove(handle); });
+}
+
+aq_status aq_text_encoder_create(aq_handle on, aq_handle from, const aq_text_encoder_options *options,
+                                 aq_handle *result, aq_error *error) {
+    return guarded(error, [&] {
+        need(options, "options");
+        need_range(options->heads, 0, 4096, "heads");
+        create<text_encoder>(on, from, options->prefix, result, (int64_t)options->heads);
+    });
+}
+
+aq_status aq_text_encoder_get_info(aq_handle encoder, aq_text_encoder_info *info, aq_error *error) {
+    return guarded(error, [&] {
+        need(info, "info");
+        *info = get<text_encoder>(encoder)->info();
+    });
+}
+
+aq_status aq_text_encoder_encode(aq_handle encoder, const aq_text_encoder_call *call, aq_control *control,
+                                 aq_error *error) {
+    return guarded(error, [&] {
+        const auto network = get<text_encoder>(encoder);
+        const aq_text_encoder_info info = network->info();
+        need(call, "call");
+        need(call->tokens, "tokens");
+        need(call->output, "output");
+        need_range(call->chunks, 1, most_tokens, "chunks");
+        need_range(call->length, 1, info.max_tokens, "length");
+        need_range(call->skip_layers, 0, info.layers - 1, "skip_layers");
+        const uint64_t tokens = (uint64_t)call->chunks * (uint64_t)call->length;
+        need_count(call->token_count, tokens, "token_count");
+        need_count(call->output_count, tokens * (uint64_t)info.width, "output_count");
+        for (uint64_t i = 0; i < tokens; i++) need_range(call->tokens[i], 0, info.vocabulary - 1, "a token id");
+        const turn mine(*network->host, control);
+        network->encode(*call);
+    });
+}
+
+aq_status aq_unet_create(aq_handle on, aq_handle from, const aq_unet_options *options, aq_handle *result,
+                         aq_error *error) {
+    return guarded(error, [&] {
+        need(options, "options");
+        need_range(options->heads, 0, 4096, "heads");
+        need_range(options->head_width, 0, 1 << 16, "head_width");
+        if ((options->heads == 0) == (options->head_width == 0)) invalid("exactly one of heads and head_width must be set");
+        create<unet>(on, from, options->prefix, result, head_rule{options->heads, options->head_width});
+    });
+}
+
+aq_status aq_unet_get_info(aq_handle handle, aq_unet_info *info, aq_error *error) {
+    return guarded(error, [&] {
+        need(info, "info");
+        *info = get<unet>(handle)->info();
+    });
+}
+
+aq_status aq_unet_evaluate(aq_handle handle, const aq_unet_call *call, aq_control *control, aq_error *error) {
+    return guarded(error, [&] {
+        const auto network = get<unet>(handle);
+        const aq_unet_info info = network->info();
+        need(call, "call");
+        need(call->latent, "latent");
+        need(call->timesteps, "timesteps");
+        need(call->context, "context");
+        need(call->output, "output");
+        need_range(call->batch, 1, most_batch, "batch");
+        need_range(call->height, 1, most_side, "height");
+        need_range(call->width, 1, most_side, "width");
+        need_range(call->tokens, 1, most_tokens, "tokens");
+        const uint64_t images = (uint64_t)call->batch, cells = images * (uint64_t)call->height * (uint64_t)call->width;
+        need_count(call->latent_count, cells * (uint64_t)info.in_channels, "latent_count");
+        need_count(call->output_count, cells * (uint64_t)info.out_channels, "output_count");
+        need_count(call->timestep_count, images, "timestep_count");
+        need_count(call->context_count, images * (uint64_t)call->tokens * (uint64_t)info.context_width, "context_count");
+        for (uint64_t i = 0; i < images; i++) {
+            if (!isfinite(call->timesteps[i])) invalid("a timestep is not finite");
+        }
+        const turn mine(*network->host, control);
+        network->evaluate(*call);
+    });
+}
+
+aq_status aq_vae_create(aq_handle on, aq_handle from, const aq_vae_options *options, aq_handle *result,
+                        aq_error *error) {
+    return guarded(error, [&] {
+        need(options, "options");
+        create<vae>(on, from, options->prefix, result);
+    });
+}
+
+aq_status aq_vae_get_info(aq_handle handle, aq_vae_info *info, aq_error *error) {
+    return guarded(error, [&] {
+        need(info, "info");
+        *info = get<vae>(handle)->info();
+    });
+}
+
+aq_status aq_vae_decode(aq_handle handle, const aq_vae_call *call, aq_control *control, aq_error *error) {
+    return guarded(error, [&] {
+        const auto network = get<vae>(handle);
+        const aq_vae_info info = network->info();
+        if (info.has_decoder == 0) throw failure(AQ_INVALID_MODEL, "this VAE has no decoder");
+        check_vae_call(call, info.latent_channels, 1, info.image_channels, info.factor);
+        const turn mine(*network->host, control);
+        network->decode(*call);
+    });
+}
+
+aq_status aq_vae_encode(aq_handle handle, const aq_vae_call *call, aq_control *control, aq_error *error) {
+    return guarded(error, [&] {
+        const auto network = get<vae>(handle);
+        const aq_vae_info info = network->info();
+        if (info.has_encoder == 0) throw failure(AQ_INVALID_MODEL, "this VAE has no encoder");
+        check_vae_call(call, info.image_channels, info.factor, 2 * (int64_t)info.latent_channels, 1);
+        const turn mine(*network->host, control);
+        network->encode(*call);
+    });
+}

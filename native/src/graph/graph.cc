@@ -1,0 +1,98 @@
+#include "graph/graph.h"
+
+#include <atomic>
+#include <string>
+#include <utility>
+
+#include "graph/failure.h"
+#include "graph/memory.h"
+
+namespace aq {
+
+namespace {
+
+constexpr size_t most_nodes = 16384;  // an SDXL UNet has about 2,000
+
+bool cancelled(void *data) {
+    aq_control *control = ((const engine *)data)->control;
+    return control != nullptr && std::atomic_ref<int32_t>(control->cancel).load(std::memory_order_relaxed) != 0;
+}
+
+}  // namespace
+
+graph::graph(engine &on) : engine_(on) {
+    const size_t bytes = most_nodes * ggml_tensor_overhead() + ggml_graph_overhead_custom(most_nodes, false);
+    context_.reset(ggml_init({bytes, nullptr, true}));
+    if (!context_) throw failure(AQ_OUT_OF_MEMORY, "no memory for a graph");
+    nodes_ = ggml_new_graph_custom(context_.get(), most_nodes, false);
+}
+
+ggml_tensor *graph::input(const extent &shape) {
+    ggml_tensor *t = ggml_new_tensor_4d(context_.get(), GGML_TYPE_F32, shape.channels, shape.width, shape.height,
+                                        shape.images);
+    ggml_set_input(t);
+    return t;
+}
+
+ggml_tensor *graph::node(const extent &shape, std::initializer_list<ggml_tensor *> sources, int64_t scratch,
+                         operation run) {
+    if (steps_.size() + 64 >= most_nodes) throw failure(AQ_INVALID_MODEL, "the network has too many layers");
+    engine_.reserve_scratch(scratch);
+    ggml_tensor *args[GGML_MAX_SRC];
+    int count = 0;
+    for (ggml_tensor *source : sources) {
+        if (source != nullptr) args[count++] = source;
+    }
+    steps_.push_back(std::unique_ptr<step>(new step{this, std::move(run)}));
+    return ggml_custom_4d(context_.get(), GGML_TYPE_F32, shape.channels, shape.width, shape.height, shape.images, args,
+                          count, call, GGML_N_TASKS_MAX, steps_.back().get());
+}
+
+void graph::call(ggml_tensor *output, int index, int count, void *userdata) {
+    const step &s = *(const step *)userdata;
+    const engine &host = s.owner->engine_;
+    aq_control *control = host.control;
+    s.run(output, {index, count, host.scratch(index), control != nullptr ? &control->cancel : nullptr});
+    if (index == 0 && control != nullptr) {
+        std::atomic_ref<int32_t>(control->nodes_done).fetch_add(1, std::memory_order_relaxed);
+    }
+}
+
+void graph::allocate(ggml_tensor *output) {
+    output_ = output;
+    ggml_set_output(output);
+    ggml_build_forward_expand(nodes_, output);
+    memory_.reset(ggml_gallocr_new(ggml_backend_cpu_buffer_type()));
+    if (!memory_) throw failure(AQ_OUT_OF_MEMORY, "no memory for a graph");
+    size_t bytes = 0;
+    ggml_gallocr_reserve_n_size(memory_.get(), nodes_, nullptr, nullptr, &bytes);
+    // Systems hand out memory that they do not have and kill the process later: ask first.
+    const uint64_t available = available_memory();
+    const std::string need = std::to_string(bytes >> 20) + " MB for activations are needed";
+    if (available != 0 && bytes > available) {
+        throw failure(AQ_OUT_OF_MEMORY, need + ", " + std::to_string(available >> 20) +
+                                            " MB are available; use a smaller picture or batch");
+    }
+    if (!ggml_gallocr_reserve(memory_.get(), nodes_) || !ggml_gallocr_alloc_graph(memory_.get(), nodes_)) {
+        throw failure(AQ_OUT_OF_MEMORY, need + "; use a smaller picture or batch");
+    }
+    plan_ = ggml_graph_plan(nodes_, engine_.threads(), engine_.pool());
+    work_.resize(plan_.work_size);
+    plan_.work_data = work_.data();
+    plan_.abort_callback = cancelled;
+    plan_.abort_callback_data = &engine_;
+}
+
+void graph::run() {
+    aq_control *control = engine_.control;
+    if (control != nullptr) {
+        std::atomic_ref<int32_t>(control->nodes_done).store(0, std::memory_order_relaxed);
+        std::atomic_ref<int32_t>(control->nodes_total).store((int32_t)steps_.size(), std::memory_order_relaxed);
+    }
+    const ggml_status status = ggml_graph_compute(nodes_, &plan_);
+    // A kernel that sees the request returns early, so a graph that reached its end may still be half computed.
+    if (status == GGML_STATUS_ABORTED || cancelled(&engine_)) throw failure(AQ_CANCELLED, "cancelled");
+    if (status != GGML_STATUS_SUCCESS) throw failure(AQ_INTERNAL, "ggml could not compute the graph");
+}
+
+}  // namespace aq

@@ -1,0 +1,72 @@
+// A ggml graph of our kernels with its memory, built once for a shape and run any number of times.
+//
+// Activations are channels-last: ne = [channels, width, height, images]. Sequences are images of height 1.
+#pragma once
+
+#include <stdint.h>
+
+#include <functional>
+#include <initializer_list>
+#include <memory>
+#include <vector>
+
+#include "ggml-alloc.h"
+#include "ggml-cpu.h"
+#include "ggml.h"
+#include "graph/engine.h"
+
+namespace aq {
+
+struct extent {
+    int64_t channels, width, height, images;
+
+    int64_t pixels() const { return width * height; }
+    int64_t count() const { return channels * width * height * images; }
+};
+
+inline extent extent_of(const ggml_tensor *t) { return {t->ne[0], t->ne[1], t->ne[2], t->ne[3]}; }
+inline const float *values(const ggml_tensor *t) { return (const float *)t->data; }
+
+class graph {
+public:
+    using operation = std::function<void(ggml_tensor *output, const worker &)>;
+
+    explicit graph(engine &on);
+
+    ggml_tensor *input(const extent &shape);
+
+    // A node that fills its output from `sources` (at most 9), every thread calling `run`; `scratch` in floats.
+    ggml_tensor *node(const extent &shape, std::initializer_list<ggml_tensor *> sources, int64_t scratch,
+                      operation run);
+
+    // Ends building: plans and allocates the memory of all tensors. Throws failure(AQ_OUT_OF_MEMORY).
+    void allocate(ggml_tensor *output);
+
+    // Computes the output. Throws failure(AQ_CANCELLED).
+    void run();
+
+    const engine &host() const { return engine_; }
+    ggml_tensor *output() const { return output_; }
+
+private:
+    struct step {
+        graph *owner;
+        operation run;
+    };
+    static void call(ggml_tensor *output, int index, int count, void *userdata);
+
+    template <auto release> struct releaser {
+        template <class T> void operator()(T *p) const { release(p); }
+    };
+
+    engine &engine_;
+    std::unique_ptr<ggml_context, releaser<ggml_free>> context_;
+    std::unique_ptr<ggml_gallocr, releaser<ggml_gallocr_free>> memory_;
+    std::vector<std::unique_ptr<step>> steps_;
+    ggml_cgraph *nodes_ = nullptr;
+    ggml_tensor *output_ = nullptr;
+    ggml_cplan plan_ = {};
+    std::vector<uint8_t> work_;
+};
+
+}  // namespace aq

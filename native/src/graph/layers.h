@@ -1,0 +1,54 @@
+// Layers as a model file describes them: their weights, read once by name and checked.
+#pragma once
+
+#include <stdint.h>
+
+#include <string>
+#include <vector>
+
+#include "graph/weights.h"
+
+namespace aq {
+
+// A linear layer or a convolution; matrices and 1 x 1 kernels are the same thing on channels-last activations.
+struct product_layer {
+    stored_matrix matrix = {};  // [outputs][inputs][kernel_h][kernel_w], borrowed
+    std::vector<float> bias;  // [outputs] or empty
+    int64_t inputs = 0, outputs = 0;
+    int32_t kernel_h = 1, kernel_w = 1;
+};
+
+struct norm_layer {
+    std::vector<float> weight, bias;  // [channels]
+
+    int64_t channels() const { return (int64_t)weight.size(); }
+};
+
+// Reads layers under a name prefix. Every function throws failure(AQ_INVALID_MODEL) naming the tensor that is missing
+// or does not fit.
+class layer_reader {
+public:
+    layer_reader(const weights &all, std::string prefix) : all_(&all), prefix_(std::move(prefix)) {}
+
+    layer_reader under(const std::string &name) const { return {*all_, prefix_ + name + "."}; }
+    bool has(const std::string &name) const { return all_->find(prefix_ + name) != nullptr; }
+    const std::string &prefix() const { return prefix_; }
+
+    // One more than the largest number that follows `name` and a dot in a tensor's name; 0 if there is none.
+    int count(const std::string &name) const;
+
+    // Inputs and outputs of 0 accept any number.
+    product_layer linear(const std::string &name, int64_t inputs, int64_t outputs) const;
+    product_layer conv(const std::string &name, int64_t inputs, int64_t outputs) const;
+    norm_layer norm(const std::string &name, int64_t channels) const;
+    const tensor &table(const std::string &name, int64_t rows, int64_t columns) const;
+
+private:
+    const tensor &need(const std::string &name) const;
+    std::vector<float> vector(const std::string &name, int64_t length) const;
+
+    const weights *all_;
+    std::string prefix_;
+};
+
+}  // namespace aq

@@ -1,0 +1,174 @@
+#include "graph/nodes.h"
+
+#include <string.h>
+
+namespace aq {
+
+namespace {
+
+// A product node. The tensors' addresses are known only when it runs, so everything else is prepared here.
+ggml_tensor *product(graph &g, ggml_tensor *x, const product_layer &layer, const window &view, const epilogue &end) {
+    const extent in = extent_of(x), out = {layer.outputs, view.out_w, view.out_h, in.images};
+    gemm_args args = {};
+    args.lda = args.channels = in.channels;
+    args.rows = out.pixels() * out.images;
+    args.view = view;
+    args.weights = layer.matrix;
+    args.ldc = args.ldr = layer.outputs;
+    args.bias = layer.bias.empty() ? nullptr : layer.bias.data();
+    args.act = end.act;
+    const kernel_set &kernels = g.host().kernels();
+    const auto run = [args, x, end, &kernels](ggml_tensor *output, const worker &w) {
+        gemm_args now = args;
+        now.a = values(x);
+        now.c = (float *)output->data;
+        now.image_bias = end.image_bias != nullptr ? values(end.image_bias) : nullptr;
+        now.residual = end.residual != nullptr ? values(end.residual) : nullptr;
+        kernels.gemm(now, w);
+    };
+    return g.node(out, {x, end.image_bias, end.residual}, kernels.gemm_scratch(args), run);
+}
+
+window same_window(const extent &in, const product_layer &layer) {
+    const int32_t w = (int32_t)in.width, h = (int32_t)in.height;
+    return {layer.kernel_h, layer.kernel_w, 1, 1, layer.kernel_h / 2, layer.kernel_w / 2, h, w, h, w};
+}
+
+}  // namespace
+
+ggml_tensor *linear(graph &g, ggml_tensor *x, const product_layer &layer, const epilogue &end) {
+    return product(g, x, layer, same_window(extent_of(x), layer), end);
+}
+
+ggml_tensor *conv(graph &g, ggml_tensor *x, const product_layer &layer, const epilogue &end) {
+    return product(g, x, layer, same_window(extent_of(x), layer), end);
+}
+
+ggml_tensor *conv_down(graph &g, ggml_tensor *x, const product_layer &layer, bool pad_before) {
+    window view = same_window(extent_of(x), layer);
+    view.stride = 2;
+    if (pad_before) {
+        view.out_h = (view.in_h + 1) / 2;
+        view.out_w = (view.in_w + 1) / 2;
+    } else {
+        view.pad_top = view.pad_left = 0;
+        view.out_h = view.in_h / 2;
+        view.out_w = view.in_w / 2;
+    }
+    return product(g, x, layer, view, {});
+}
+
+ggml_tensor *conv_up(graph &g, ggml_tensor *x, const product_layer &layer, int64_t width, int64_t height) {
+    window view = same_window(extent_of(x), layer);
+    view.upsample = 2;
+    view.out_w = (int32_t)width;
+    view.out_h = (int32_t)height;
+    return product(g, x, layer, view, {});
+}
+
+ggml_tensor *group_norm(graph &g, ggml_tensor *x, const norm_layer &layer, float epsilon, bool with_silu) {
+    const extent shape = extent_of(x);
+    group_norm_args args = {};
+    args.weight = layer.weight.data();
+    args.bias = layer.bias.data();
+    args.images = shape.images;
+    args.pixels = shape.pixels();
+    args.channels = shape.channels;
+    args.groups = 32;
+    args.epsilon = epsilon;
+    args.silu = with_silu;
+    const kernel_set &kernels = g.host().kernels();
+    const auto run = [args, x, &kernels](ggml_tensor *output, const worker &w) {
+        group_norm_args now = args;
+        now.x = values(x);
+        now.y = (float *)output->data;
+        kernels.group_norm(now, w);
+    };
+    return g.node(shape, {x}, kernels.group_norm_scratch(args), run);
+}
+
+ggml_tensor *layer_norm(graph &g, ggml_tensor *x, const norm_layer &layer) {
+    const extent shape = extent_of(x);
+    const kernel_set &kernels = g.host().kernels();
+    const auto run = [x, shape, &layer, &kernels](ggml_tensor *output, const worker &w) {
+        const int64_t rows = shape.pixels() * shape.images;
+        kernels.layer_norm({values(x), (float *)output->data, layer.weight.data(), layer.bias.data(), rows,
+                            shape.channels, 1e-5f},
+                           w);
+    };
+    return g.node(shape, {x}, 0, run);
+}
+
+ggml_tensor *attention(graph &g, ggml_tensor *q, ggml_tensor *k, ggml_tensor *v, int64_t heads, bool causal) {
+    const extent shape = extent_of(q);
+    attention_args args = {};
+    args.batch = shape.images;
+    args.queries = shape.pixels();
+    args.keys = extent_of(k).pixels();
+    args.heads = heads;
+    args.head_width = shape.channels / heads;
+    args.causal = causal;
+    const kernel_set &kernels = g.host().kernels();
+    const auto run = [args, q, k, v, &kernels](ggml_tensor *output, const worker &w) {
+        attention_args now = args;
+        now.q = values(q);
+        now.k = values(k);
+        now.v = values(v);
+        now.out = (float *)output->data;
+        kernels.attention(now, w);
+    };
+    return g.node(shape, {q, k, v}, kernels.attention_scratch(args), run);
+}
+
+ggml_tensor *silu(graph &g, ggml_tensor *x) {
+    const extent shape = extent_of(x);
+    const kernel_set &kernels = g.host().kernels();
+    return g.node(shape, {x}, 0, [x, shape, &kernels](ggml_tensor *output, const worker &w) {
+        kernels.silu({values(x), (float *)output->data, shape.count()}, w);
+    });
+}
+
+ggml_tensor *geglu(graph &g, ggml_tensor *x) {
+    extent shape = extent_of(x);
+    shape.channels /= 2;
+    const kernel_set &kernels = g.host().kernels();
+    return g.node(shape, {x}, 0, [x, shape, &kernels](ggml_tensor *output, const worker &w) {
+        kernels.geglu({values(x), (float *)output->data, shape.pixels() * shape.images, shape.channels}, w);
+    });
+}
+
+ggml_tensor *concat(graph &g, ggml_tensor *a, ggml_tensor *b) {
+    const extent left = extent_of(a), right = extent_of(b);
+    extent shape = left;
+    shape.channels += right.channels;
+    return g.node(shape, {a, b}, 0, [a, b, left, right, shape](ggml_tensor *output, const worker &w) {
+        const int64_t rows = shape.pixels() * shape.images, last = rows * (w.index + 1) / w.count;
+        for (int64_t row = rows * w.index / w.count; row < last; row++) {
+            float *to = (float *)output->data + row * shape.channels;
+            memcpy(to, values(a) + row * left.channels, (size_t)left.channels * sizeof(float));
+            memcpy(to + left.channels, values(b) + row * right.channels, (size_t)right.channels * sizeof(float));
+        }
+    });
+}
+
+void read_planes(const float *planes, ggml_tensor *to) {
+    const extent e = extent_of(to);
+    float *pixel = (float *)to->data;
+    for (int64_t image = 0; image < e.images; image++, planes += e.channels * e.pixels()) {
+        for (int64_t p = 0; p < e.pixels(); p++) {
+            for (int64_t c = 0; c < e.channels; c++) *pixel++ = planes[c * e.pixels() + p];
+        }
+    }
+}
+
+void write_planes(const ggml_tensor *from, float *planes) {
+    const extent e = extent_of(from);
+    const float *pixel = values(from);
+    for (int64_t image = 0; image < e.images; image++, planes += e.channels * e.pixels()) {
+        for (int64_t p = 0; p < e.pixels(); p++) {
+            for (int64_t c = 0; c < e.channels; c++) planes[c * e.pixels() + p] = *pixel++;
+        }
+    }
+}
+
+}  // namespace aq

@@ -1,0 +1,45 @@
+// Our kernels as nodes of a graph. Layers must outlive the graph.
+#pragma once
+
+#include "graph/graph.h"
+#include "graph/layers.h"
+
+namespace aq {
+
+// What happens to each value of a product before it is written: residual + act(bias + image_bias + product).
+struct epilogue {
+    ggml_tensor *image_bias = nullptr;  // [outputs, 1, 1, images]
+    ggml_tensor *residual = nullptr;    // the output's shape
+    activation act = activation::none;
+};
+
+// Every pixel's channels times the layer's matrix.
+ggml_tensor *linear(graph &g, ggml_tensor *x, const product_layer &layer, const epilogue &end = {});
+
+// "Same" convolution: stride 1, zeros around.
+ggml_tensor *conv(graph &g, ggml_tensor *x, const product_layer &layer, const epilogue &end = {});
+
+// Halves width and height, rounding up. `pad_before`: zeros on the left and top too (UNet), or only right and bottom
+// (VAE encoder).
+ggml_tensor *conv_down(graph &g, ggml_tensor *x, const product_layer &layer, bool pad_before);
+
+// Doubles the picture by repeating pixels, cut to width x height (twice the input or one less), then convolves.
+ggml_tensor *conv_up(graph &g, ggml_tensor *x, const product_layer &layer, int64_t width, int64_t height);
+
+ggml_tensor *group_norm(graph &g, ggml_tensor *x, const norm_layer &layer, float epsilon, bool with_silu);
+ggml_tensor *layer_norm(graph &g, ggml_tensor *x, const norm_layer &layer);
+
+// Heads lie side by side in the channels. Keys and values may have another number of pixels than queries.
+ggml_tensor *attention(graph &g, ggml_tensor *q, ggml_tensor *k, ggml_tensor *v, int64_t heads, bool causal);
+
+ggml_tensor *silu(graph &g, ggml_tensor *x);
+ggml_tensor *geglu(graph &g, ggml_tensor *x);
+
+// Channels of b behind those of a.
+ggml_tensor *concat(graph &g, ggml_tensor *a, ggml_tensor *b);
+
+// Between the edge's [images][channels][height][width] and a graph's channels-last tensors.
+void read_planes(const float *planes, ggml_tensor *to);
+void write_planes(const ggml_tensor *from, float *planes);
+
+}  // namespace aq

@@ -1,0 +1,42 @@
+// SpatialTransformer: blocks of self-attention, cross-attention with the text embedding, and a gated feed-forward.
+#pragma once
+
+#include <vector>
+
+#include "graph/nodes.h"
+
+namespace aq {
+
+struct attention_layer {
+    product_layer q, k, v, out;
+    int64_t heads;
+
+    // residual + out(attention(q(x), k(source), v(source)))
+    ggml_tensor *build(graph &g, ggml_tensor *x, ggml_tensor *source, ggml_tensor *residual) const;
+};
+
+struct transformer_block {
+    norm_layer norm1, norm2, norm3;
+    attention_layer self, cross;
+    product_layer widen, narrow;  // feed-forward: narrow(geglu(widen(x)))
+};
+
+struct transformer {
+    norm_layer norm;
+    product_layer proj_in, proj_out;  // matrices or 1 x 1 kernels
+    std::vector<transformer_block> blocks;
+
+    // `context`: [context width, tokens, 1, images]
+    ggml_tensor *build(graph &g, ggml_tensor *x, ggml_tensor *context) const;
+};
+
+struct head_rule {
+    int64_t heads, head_width;  // one of them is 0
+
+    // Throws failure when the channels cannot be divided so.
+    int64_t heads_of(int64_t channels, const std::string &where) const;
+};
+
+transformer read_transformer(const layer_reader &from, int64_t channels, int64_t context_width, const head_rule &rule);
+
+}  // namespace aq

@@ -1,0 +1,152 @@
+namespace aq::AQ_ISA {
+
+constexpr int64_t query_block = 96, key_block = 256 / tile_columns * tile_columns;
+static_assert(query_block % tile_rows == 0, "query blocks are whole tiles");
+
+struct attention_buffers {
+    float *queries;  // panels [query_block / tile_rows][head_width][tile_rows], scaled by 1 / sqrt(head_width)
+    float *keys;     // panels [key_block / tile_columns][head_width][tile_columns]
+    float *values;   // panels [padded width / tile_columns][key_block][tile_columns]
+    float *scores;   // [query_block][key_block], then the softmax numerators
+    float *numerators;  // one panel [key_block][tile_rows]
+    float *sums;        // [query_block][padded width], numerators times values
+    float *highest, *total;  // [query_block]: running maximum and denominator
+    float *zeros;            // [head_width]
+    int64_t padded, size;
+};
+
+static attention_buffers attention_layout(const attention_args &t, float *scratch) {
+    attention_buffers s = {};
+    scratch_space space = {scratch, 0};
+    s.padded = round_up(t.head_width, tile_columns);
+    s.queries = space.take(query_block * t.head_width);
+    s.keys = space.take(key_block * t.head_width);
+    s.values = space.take(key_block * s.padded);
+    s.scores = space.take(query_block * key_block);
+    s.numerators = space.take(key_block * tile_rows);
+    s.sums = space.take(query_block * s.padded);
+    s.highest = space.take(query_block);
+    s.total = space.take(query_block);
+    s.zeros = space.take(t.head_width);
+    s.size = space.used;
+    return s;
+}
+
+static int64_t attention_scratch(const attention_args &t) { return attention_layout(t, nullptr).size; }
+
+constexpr float minus_infinity = -1e30f;  // finite, so that differences of masked scores stay numbers
+
+// One row of scores becomes e^(score - highest); sums so far are rescaled when the maximum rises.
+static void softmax_row(const attention_buffers &s, int64_t row, int64_t keys, int64_t visible) {
+    float *score = s.scores + row * key_block;
+    for (int64_t j = visible < 0 ? 0 : visible; j < keys; j++) score[j] = minus_infinity;
+    vf most = set1(minus_infinity);
+    int64_t j = 0;
+    for (; j + lanes <= keys; j += lanes) most = max(most, load(score + j));
+    float highest = horizontal_max(most);
+    for (; j < keys; j++) highest = score[j] > highest ? score[j] : highest;
+    if (highest < s.highest[row]) highest = s.highest[row];
+
+    const vf base = set1(highest);
+    vf sum = set1(0.0f);
+    for (j = 0; j + lanes <= keys; j += lanes) {
+        const vf x = exp(load(score + j) - base);
+        store(score + j, x);
+        sum = sum + x;
+    }
+    float total = horizontal_sum(sum);
+    if (j < keys) {
+        store_part(score + j, exp(load_part(score + j, keys - j) - base), keys - j);
+        for (; j < keys; j++) total += score[j];
+    }
+    if (highest > s.highest[row]) {
+        float factor[lanes];
+        store(factor, exp(set1(s.highest[row]) - base));
+        s.total[row] *= factor[0];
+        float *sums = s.sums + row * s.padded;
+        for (int64_t c = 0; c < s.padded; c += lanes) store(sums + c, load(sums + c) * set1(factor[0]));
+        s.highest[row] = highest;
+    }
+    s.total[row] += total;
+}
+
+// One block of queries of one head against all its keys.
+static void attend(const attention_args &t, const attention_buffers &s, const volatile int32_t *cancel, int64_t batch,
+                   int64_t head, int64_t first_query) {
+    const int64_t width = t.head_width, stride = t.heads * width;
+    const int64_t queries = smaller(query_block, t.queries - first_query);
+    const float *q = t.q + (batch * t.queries + first_query) * stride + head * width;
+    const float *k = t.k + batch * t.keys * stride + head * width;
+    const float *v = t.v + batch * t.keys * stride + head * width;
+    float *out = t.out + (batch * t.queries + first_query) * stride + head * width;
+    const auto row_or_zeros = [&](const float *base, int64_t row, int64_t rows) {
+        return row < rows ? base + row * stride : s.zeros;
+    };
+
+    for (int64_t i = 0; i < queries; i += tile_rows) {
+        const float *rows[tile_rows];
+        for (int64_t r = 0; r < tile_rows; r++) rows[r] = row_or_zeros(q, i + r, queries);
+        pack_rows<tile_rows>(rows, width, s.queries + i * width);
+    }
+    const vf scale = set1(1.0f / sqrtf((float)width));
+    const int64_t packed = round_up(queries, tile_rows) * width;
+    for (int64_t i = 0; i < packed; i += lanes) store(s.queries + i, load(s.queries + i) * scale);
+    for (int64_t i = 0; i < queries; i++) {
+        s.highest[i] = minus_infinity;
+        s.total[i] = 0;
+    }
+    memset(s.sums, 0, (size_t)(query_block * s.padded) * sizeof(float));
+
+    const int64_t last_key = t.causal ? smaller(t.keys, first_query + queries) : t.keys;
+    for (int64_t first = 0; first < last_key; first += key_block) {
+        if (cancel && *cancel) return;
+        const int64_t keys = smaller(key_block, last_key - first);
+        for (int64_t j = 0; j < keys; j += tile_columns) {
+            const float *rows[tile_columns];
+            for (int64_t n = 0; n < tile_columns; n++) rows[n] = row_or_zeros(k + first * stride, j + n, keys);
+            pack_rows<tile_columns>(rows, width, s.keys + j * width);
+        }
+        for (int64_t c = 0; c < width; c += tile_columns) {
+            const int64_t n = smaller(tile_columns, width - c);
+            float *panel = s.values + c * key_block;
+            for (int64_t j = 0; j < keys; j++, panel += tile_columns) {
+                memcpy(panel, v + (first + j) * stride + c, (size_t)n * sizeof(float));
+                memset(panel + n, 0, (size_t)(tile_columns - n) * sizeof(float));
+            }
+        }
+        for (int64_t j = 0; j < keys; j += tile_columns) {
+            for (int64_t i = 0; i < queries; i += tile_rows) {
+                multiply_tile(width, s.queries + i * width, s.keys + j * width, s.scores + i * key_block + j, key_block,
+                              false);
+            }
+        }
+        for (int64_t i = 0; i < queries; i++) {
+            softmax_row(s, i, keys, t.causal ? first_query + i + 1 - first : keys);
+        }
+        for (int64_t i = 0; i < queries; i += tile_rows) {
+            const float *rows[tile_rows];
+            for (int64_t r = 0; r < tile_rows; r++) rows[r] = s.scores + (i + r) * key_block;
+            pack_rows<tile_rows>(rows, keys, s.numerators);
+            for (int64_t c = 0; c < s.padded; c += tile_columns) {
+                multiply_tile(keys, s.numerators, s.values + c * key_block, s.sums + i * s.padded + c, s.padded, true);
+            }
+        }
+    }
+    for (int64_t i = 0; i < queries; i++) {
+        const float share = 1.0f / s.total[i];
+        for (int64_t c = 0; c < width; c++) out[i * stride + c] = s.sums[i * s.padded + c] * share;
+    }
+}
+
+static void attention(const attention_args &t, const worker &w) {
+    const attention_buffers s = attention_layout(t, w.scratch);
+    memset(s.zeros, 0, (size_t)t.head_width * sizeof(float));
+    const int64_t blocks = (t.queries + query_block - 1) / query_block, items = t.batch * t.heads * blocks;
+    for (int64_t item = items * w.index / w.count; item < items * (w.index + 1) / w.count; item++) {
+        if (w.cancel && *w.cancel) return;
+        const int64_t head = item / blocks;
+        attend(t, s, w.cancel, head / t.heads, head % t.heads, item % blocks * query_block);
+    }
+}
+
+}  // namespace aq::AQ_ISA

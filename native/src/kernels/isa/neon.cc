@@ -1,0 +1,3 @@
+#define AQ_ISA neon
+#include "kernels/simd/neon.h"
+#include "kernels/table.inl"

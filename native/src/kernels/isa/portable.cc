@@ -1,0 +1,3 @@
+#define AQ_ISA portable
+#include "kernels/simd/portable.h"
+#include "kernels/table.inl"

@@ -1,0 +1,115 @@
+// The compute kernels: plain functions on channels-last float32 activations, one table of them for each instruction
+// set. Every thread of a pool calls a kernel with the same arguments and its own `worker`; threads never wait for each
+// other inside a kernel.
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "kernels/isa.h"
+#include "kernels/stored_matrix.h"
+
+namespace aq {
+
+// One of `count` threads. `scratch` is this thread's own, 64-byte aligned.
+struct worker {
+    int index, count;
+    float *scratch;
+    const volatile int32_t *cancel;  // non-zero: results no longer matter, return soon; may be NULL
+};
+
+enum class activation { none, silu, gelu, quick_gelu };
+
+// How rows of a matrix product are taken from images: row = (image, y, x) of the output holds the values under a
+// kernel_h x kernel_w window. {1, 1, 1, 1, 0, 0, ...} makes it an ordinary matrix of pixels.
+struct window {
+    int32_t kernel_h, kernel_w, stride;
+    int32_t upsample;            // 2: the input is first doubled in both directions by repeating pixels
+    int32_t pad_top, pad_left;   // zeros before the first pixel; as many as needed follow the last
+    int32_t in_h, in_w, out_h, out_w;
+};
+
+// c[row][n] = residual + act(bias[n] + image_bias[image][n] + sum_k patch[row][k] * weights[n][k])
+struct gemm_args {
+    const float *a;  // [images][in_h][in_w][channels], pixels `lda` floats apart
+    int64_t lda, channels, rows;
+    window view;
+    stored_matrix weights;  // [outputs][channels][kernel_h][kernel_w]
+    float *c;               // [rows][outputs], rows `ldc` floats apart
+    int64_t ldc;
+    const float *bias;        // [outputs] or NULL
+    const float *image_bias;  // [images][outputs] or NULL
+    const float *residual;    // [rows][outputs], rows `ldr` floats apart, or NULL
+    int64_t ldr;
+    activation act;
+};
+
+// out[b][i][h*d..] = sum_j softmax_j(q[b][i] . k[b][j] / sqrt(d)) v[b][j], head by head, with a running softmax over
+// blocks of keys (Milakov and Gimelshein, arXiv 1805.02867; Dao et al., arXiv 2205.14135).
+struct attention_args {
+    const float *q, *k, *v;  // [batch][queries or keys][heads * head_width]
+    float *out;              // [batch][queries][heads * head_width]
+    int64_t batch, queries, keys, heads, head_width;
+    bool causal;  // query i sees keys 0 to i
+};
+
+// Normalises groups of channels over all pixels of an image, then x * weight + bias, then SiLU if asked.
+struct group_norm_args {
+    const float *x;
+    float *y;  // both [images][pixels][channels]
+    const float *weight, *bias;
+    int64_t images, pixels, channels, groups;
+    float epsilon;
+    bool silu;
+};
+
+// Normalises each row over its channels, then x * weight + bias.
+struct layer_norm_args {
+    const float *x;
+    float *y;  // both [rows][channels]
+    const float *weight, *bias;
+    int64_t rows, channels;
+    float epsilon;
+};
+
+// y[row][c] = x[row][c] * gelu(x[row][channels + c])
+struct geglu_args {
+    const float *x;  // [rows][2 * channels]
+    float *y;        // [rows][channels]
+    int64_t rows, channels;
+};
+
+// y[i] = silu(x[i])
+struct silu_args {
+    const float *x;
+    float *y;
+    int64_t count;
+};
+
+struct kernel_set {
+    isa set;
+    const char *name;
+
+    void (*gemm)(const gemm_args &, const worker &);
+    void (*attention)(const attention_args &, const worker &);
+    void (*group_norm)(const group_norm_args &, const worker &);
+    void (*layer_norm)(const layer_norm_args &, const worker &);
+    void (*geglu)(const geglu_args &, const worker &);
+    void (*silu)(const silu_args &, const worker &);
+
+    // Floats of scratch that each thread needs.
+    int64_t (*gemm_scratch)(const gemm_args &);
+    int64_t (*attention_scratch)(const attention_args &);
+    int64_t (*group_norm_scratch)(const group_norm_args &);
+
+    // Rows first to last - 1 of the matrix as float32, for embedding tables and tests.
+    void (*expand_rows)(const stored_matrix &, int64_t first, int64_t last, float *values);
+};
+
+// The table for `set`, or NULL where this build or this processor lacks it.
+const kernel_set *find_kernels(isa set);
+
+// The fastest table that this processor runs.
+const kernel_set &best_kernels();
+
+}  // namespace aq

@@ -1,0 +1,47 @@
+// AVX2 with FMA and F16C: 8 lanes, 16 registers.
+#pragma once
+
+#include <immintrin.h>
+#include <stdint.h>
+#include <string.h>
+
+namespace aq::avx2 {
+
+struct vf {
+    __m256 v;
+};
+constexpr int lanes = 8;
+constexpr int tile_rows = 6, tile_vectors = 2;
+
+static inline vf set1(float x) { return {_mm256_set1_ps(x)}; }
+static inline vf load(const float *p) { return {_mm256_loadu_ps(p)}; }
+static inline void store(float *p, vf x) { _mm256_storeu_ps(p, x.v); }
+static inline vf operator+(vf a, vf b) { return {_mm256_add_ps(a.v, b.v)}; }
+static inline vf operator-(vf a, vf b) { return {_mm256_sub_ps(a.v, b.v)}; }
+static inline vf operator*(vf a, vf b) { return {_mm256_mul_ps(a.v, b.v)}; }
+static inline vf operator/(vf a, vf b) { return {_mm256_div_ps(a.v, b.v)}; }
+static inline vf fma(vf a, vf b, vf c) { return {_mm256_fmadd_ps(a.v, b.v, c.v)}; }
+static inline vf max(vf a, vf b) { return {_mm256_max_ps(a.v, b.v)}; }
+static inline vf min(vf a, vf b) { return {_mm256_min_ps(a.v, b.v)}; }
+static inline vf abs(vf a) { return {_mm256_andnot_ps(_mm256_set1_ps(-0.0f), a.v)}; }
+static inline vf copy_sign(vf magnitude, vf sign) {
+    const __m256 mask = _mm256_set1_ps(-0.0f);
+    return {_mm256_or_ps(_mm256_andnot_ps(mask, magnitude.v), _mm256_and_ps(mask, sign.v))};
+}
+static inline vf round(vf a) { return {_mm256_round_ps(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)}; }
+
+// 2 to the power n for whole n from -126 to 127.
+static inline vf power_of_two(vf n) {
+    const __m256i exponent = _mm256_add_epi32(_mm256_cvtps_epi32(n.v), _mm256_set1_epi32(127));
+    return {_mm256_castsi256_ps(_mm256_slli_epi32(exponent, 23))};
+}
+
+static inline vf load_f16(const uint8_t *p) { return {_mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)p))}; }
+static inline vf load_bf16(const uint8_t *p) {
+    const __m256i wide = _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)p));
+    return {_mm256_castsi256_ps(_mm256_slli_epi32(wide, 16))};
+}
+
+}  // namespace aq::avx2
+
+#include "kernels/simd/x86_transpose.inl"

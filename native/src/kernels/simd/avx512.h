@@ -1,0 +1,49 @@
+// AVX-512 F, BW, DQ and VL: 16 lanes, 32 registers.
+#pragma once
+
+#include <immintrin.h>
+#include <stdint.h>
+#include <string.h>
+
+namespace aq::avx512 {
+
+struct vf {
+    __m512 v;
+};
+constexpr int lanes = 16;
+constexpr int tile_rows = 12, tile_vectors = 2;
+
+static inline vf set1(float x) { return {_mm512_set1_ps(x)}; }
+static inline vf load(const float *p) { return {_mm512_loadu_ps(p)}; }
+static inline void store(float *p, vf x) { _mm512_storeu_ps(p, x.v); }
+static inline vf operator+(vf a, vf b) { return {_mm512_add_ps(a.v, b.v)}; }
+static inline vf operator-(vf a, vf b) { return {_mm512_sub_ps(a.v, b.v)}; }
+static inline vf operator*(vf a, vf b) { return {_mm512_mul_ps(a.v, b.v)}; }
+static inline vf operator/(vf a, vf b) { return {_mm512_div_ps(a.v, b.v)}; }
+static inline vf fma(vf a, vf b, vf c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
+static inline vf max(vf a, vf b) { return {_mm512_max_ps(a.v, b.v)}; }
+static inline vf min(vf a, vf b) { return {_mm512_min_ps(a.v, b.v)}; }
+static inline vf abs(vf a) { return {_mm512_andnot_ps(_mm512_set1_ps(-0.0f), a.v)}; }
+static inline vf copy_sign(vf magnitude, vf sign) {
+    const __m512 mask = _mm512_set1_ps(-0.0f);
+    return {_mm512_or_ps(_mm512_andnot_ps(mask, magnitude.v), _mm512_and_ps(mask, sign.v))};
+}
+static inline vf round(vf a) {
+    return {_mm512_roundscale_ps(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)};
+}
+
+// 2 to the power n for whole n from -126 to 127.
+static inline vf power_of_two(vf n) {
+    const __m512i exponent = _mm512_add_epi32(_mm512_cvtps_epi32(n.v), _mm512_set1_epi32(127));
+    return {_mm512_castsi512_ps(_mm512_slli_epi32(exponent, 23))};
+}
+
+static inline vf load_f16(const uint8_t *p) { return {_mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)p))}; }
+static inline vf load_bf16(const uint8_t *p) {
+    const __m512i wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)p));
+    return {_mm512_castsi512_ps(_mm512_slli_epi32(wide, 16))};
+}
+
+}  // namespace aq::avx512
+
+#include "kernels/simd/x86_transpose.inl"

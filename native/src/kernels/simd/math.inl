@@ -1,0 +1,80 @@
+// Elementary functions on vectors.
+#if defined(__GNUC__)
+#define AQ_UNROLL _Pragma("GCC unroll 16")
+#else
+#define AQ_UNROLL
+#endif
+
+namespace aq::AQ_ISA {
+
+static inline int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
+static inline int64_t round_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
+
+// Loads the first n < lanes values, zeros behind them.
+static inline vf load_part(const float *p, int64_t n) {
+    float lane[lanes] = {0};
+    memcpy(lane, p, (size_t)n * sizeof(float));
+    return load(lane);
+}
+
+static inline void store_part(float *p, vf x, int64_t n) {
+    float lane[lanes];
+    store(lane, x);
+    memcpy(p, lane, (size_t)n * sizeof(float));
+}
+
+static inline float horizontal_sum(vf x) {
+    float lane[lanes], sum = 0;
+    store(lane, x);
+    for (int i = 0; i < lanes; i++) sum += lane[i];
+    return sum;
+}
+
+static inline float horizontal_max(vf x) {
+    float lane[lanes];
+    store(lane, x);
+    float best = lane[0];
+    for (int i = 1; i < lanes; i++) best = lane[i] > best ? lane[i] : best;
+    return best;
+}
+
+// e^x = 2^n e^r with n = round(x / ln 2), |r| <= ln 2 / 2, and the Taylor polynomial of e^r to r^7, whose remainder
+// stays under 6e-9. Below -87 the result is that of -87, about 1e-38. NaN stays NaN: of two operands x86 and the
+// portable min and max return the second one then.
+static inline vf exp(vf x) {
+    x = min(set1(88.0f), max(set1(-87.0f), x));
+    const vf n = round(x * set1(1.44269504f));
+    vf r = fma(n, set1(-0.693359375f), x);
+    r = fma(n, set1(2.12194440e-4f), r);
+    vf p = set1(1.0f / 5040);
+    p = fma(p, r, set1(1.0f / 720));
+    p = fma(p, r, set1(1.0f / 120));
+    p = fma(p, r, set1(1.0f / 24));
+    p = fma(p, r, set1(1.0f / 6));
+    p = fma(p, r, set1(0.5f));
+    p = fma(p, r, set1(1.0f));
+    p = fma(p, r, set1(1.0f));
+    return p * power_of_two(n);
+}
+
+static inline vf sigmoid(vf x) { return set1(1.0f) / (set1(1.0f) + exp(set1(0.0f) - x)); }
+static inline vf silu(vf x) { return x * sigmoid(x); }
+static inline vf quick_gelu(vf x) { return x * sigmoid(set1(1.702f) * x); }
+
+// erf(x) = 1 - (a1 t + ... + a5 t^5) e^(-x^2), t = 1 / (1 + p |x|): Abramowitz and Stegun 7.1.26, error <= 1.5e-7.
+static inline vf erf(vf x) {
+    const vf z = abs(x), t = set1(1.0f) / fma(set1(0.3275911f), z, set1(1.0f));
+    vf p = set1(1.061405429f);
+    p = fma(p, t, set1(-1.453152027f));
+    p = fma(p, t, set1(1.421413741f));
+    p = fma(p, t, set1(-0.284496736f));
+    p = fma(p, t, set1(0.254829592f));
+    return copy_sign(set1(1.0f) - p * t * exp(set1(0.0f) - z * z), x);
+}
+
+static inline vf gelu(vf x) {
+    const vf half = set1(0.5f) * x;
+    return fma(half, erf(x * set1(0.70710678f)), half);
+}
+
+}  // namespace aq::AQ_ISA

@@ -1,0 +1,26 @@
+// Every kernel body, compiled once for each instruction set: the including file defines AQ_ISA and the vector type.
+// Nothing here may be shared between instruction sets: a function that the linker merges could run on the wrong CPU.
+#include <math.h>
+
+#include "kernels/kernels.h"
+#include "kernels/simd/math.inl"
+#include "kernels/simd/pack.inl"
+#include "kernels/gemm/tile.inl"
+#include "kernels/gemm/expand.inl"
+#include "kernels/gemm/gemm.inl"
+#include "kernels/attention/attention.inl"
+#include "kernels/norm/norm.inl"
+#include "kernels/elementwise/elementwise.inl"
+
+#define AQ_STRING_(x) #x
+#define AQ_STRING(x) AQ_STRING_(x)
+
+namespace aq::AQ_ISA {
+
+extern const kernel_set table;
+const kernel_set table = {
+    isa::AQ_ISA, AQ_STRING(AQ_ISA),  gemm,         attention,         group_norm,         layer_norm,
+    geglu,       silu,               gemm_scratch, attention_scratch, group_norm_scratch, expand_rows,
+};
+
+}  // namespace aq::AQ_ISA

@@ -1,0 +1,174 @@
+#include "models/unet.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "graph/failure.h"
+
+namespace aq {
+
+namespace {
+
+// cos and sin of t * 10000^(-i / half): Vaswani et al., arXiv 1706.03762, in the order of CompVis.
+void timestep_embedding(float timestep, int64_t width, float *values) {
+    const int64_t half = width / 2;
+    for (int64_t i = 0; i < half; i++) {
+        const float angle = timestep * expf(-logf(10000.0f) * (float)i / (float)half);
+        values[i] = cosf(angle);
+        values[half + i] = sinf(angle);
+    }
+    if (width % 2 != 0) values[width - 1] = 0;
+}
+
+// Width of the text embedding that the first cross-attention under `from` takes; 0 if there is none.
+int64_t find_context_width(const weights &all, const std::string &prefix) {
+    const std::string end = ".transformer_blocks.0.attn2.to_k.weight";
+    for (const auto &[name, t] : all.all()) {
+        if (name.starts_with(prefix) && name.ends_with(end) && t.shape.size() == 2) return t.shape[1];
+    }
+    return 0;
+}
+
+}  // namespace
+
+unet::unet(std::shared_ptr<engine> on, std::shared_ptr<const weights> from, const std::string &prefix, head_rule heads)
+    : network(std::move(on), std::move(from)), heads_(heads) {
+    const layer_reader reader(*source, prefix);
+    if (reader.has("label_emb.0.0.weight")) {
+        throw failure(AQ_INVALID_MODEL, "the UNet is conditioned on picture sizes (SDXL), which is not supported yet");
+    }
+    context_width_ = find_context_width(*source, prefix);
+    if (context_width_ == 0) {
+        throw failure(AQ_INVALID_MODEL, "no tensor under '" + prefix + "' is a cross-attention: there is no UNet here");
+    }
+    time1_ = reader.linear("time_embed.0", 0, 0);
+    time2_ = reader.linear("time_embed.2", time1_.outputs, 0);
+    model_channels_ = time1_.inputs;
+    time_width_ = time2_.outputs;
+
+    const int inputs = reader.count("input_blocks"), outputs = reader.count("output_blocks");
+    if (inputs == 0 || inputs != outputs) {
+        throw failure(AQ_INVALID_MODEL, "the UNet has " + std::to_string(inputs) + " input blocks and " +
+                                            std::to_string(outputs) + " output blocks, expected as many");
+    }
+    int64_t channels = reader.conv("input_blocks.0.0", 0, 0).inputs;
+    in_channels_ = channels;
+    std::vector<int64_t> skips;
+    for (int i = 0; i < inputs; i++) {
+        input_blocks_.push_back(read_block(reader.under("input_blocks." + std::to_string(i)), channels));
+        skips.push_back(channels);
+    }
+    middle_block_ = read_block(reader.under("middle_block"), channels);
+    for (int i = 0; i < outputs; i++) {
+        channels += skips.back();
+        skips.pop_back();
+        output_blocks_.push_back(read_block(reader.under("output_blocks." + std::to_string(i)), channels));
+    }
+    out_norm_ = reader.norm("out.0", channels);
+    out_conv_ = reader.conv("out.2", channels, 0);
+    out_channels_ = out_conv_.outputs;
+}
+
+unet::block unet::read_block(const layer_reader &from, int64_t &channels) {
+    block b;
+    for (int i = 0;; i++) {
+        const std::string name = std::to_string(i);
+        const layer_reader part = from.under(name);
+        if (part.has("in_layers.0.weight")) {
+            b.push_back(read_unet_resnet(part, channels, time_width_));
+            channels = std::get<resnet>(b.back()).outputs();
+        } else if (part.has("norm.weight")) {
+            b.push_back(read_transformer(part, channels, context_width_, heads_));
+        } else if (part.has("op.weight")) {
+            b.push_back(downsample{part.conv("op", channels, 0)});
+            channels = std::get<downsample>(b.back()).conv.outputs;
+        } else if (part.has("conv.weight")) {
+            b.push_back(upsample{part.conv("conv", channels, 0)});
+            channels = std::get<upsample>(b.back()).conv.outputs;
+        } else if (part.has("weight")) {
+            b.push_back(from.conv(name, channels, 0));
+            channels = std::get<product_layer>(b.back()).outputs;
+        } else {
+            return b;
+        }
+    }
+}
+
+aq_unet_info unet::info() const {
+    int32_t levels = 1;
+    for (const block &b : input_blocks_) {
+        for (const module &m : b) levels += std::holds_alternative<downsample>(m);
+    }
+    return {(int32_t)in_channels_, (int32_t)out_channels_, (int32_t)model_channels_, (int32_t)context_width_, levels};
+}
+
+ggml_tensor *unet::build_block(graph &g, const block &b, ggml_tensor *x, ggml_tensor *time, ggml_tensor *context,
+                               const ggml_tensor *next_skip) const {
+    for (const module &m : b) {
+        if (const auto *r = std::get_if<resnet>(&m)) {
+            x = r->build(g, x, time);
+        } else if (const auto *t = std::get_if<transformer>(&m)) {
+            x = t->build(g, x, context);
+        } else if (const auto *d = std::get_if<downsample>(&m)) {
+            x = conv_down(g, x, d->conv, true);
+        } else if (const auto *u = std::get_if<upsample>(&m)) {
+            // An odd size was halved rounding up: the skip connection knows which size to return to.
+            const extent e = extent_of(x);
+            const int64_t width = next_skip != nullptr ? next_skip->ne[1] : 2 * e.width;
+            const int64_t height = next_skip != nullptr ? next_skip->ne[2] : 2 * e.height;
+            if ((width + 1) / 2 != e.width || (height + 1) / 2 != e.height) {
+                throw failure(AQ_INVALID_MODEL, "the UNet's upsampling does not mirror its downsampling");
+            }
+            x = conv_up(g, x, u->conv, width, height);
+        } else {
+            x = conv(g, x, std::get<product_layer>(m));
+        }
+    }
+    return x;
+}
+
+unet::built unet::build(const aq_unet_call &call) {
+    built b;
+    b.nodes = std::make_unique<graph>(*host);
+    graph &g = *b.nodes;
+    b.latent = g.input({in_channels_, call.width, call.height, call.batch});
+    b.time = g.input({model_channels_, 1, 1, call.batch});
+    b.context = g.input({context_width_, call.tokens, 1, call.batch});
+
+    ggml_tensor *hidden = linear(g, b.time, time1_, {nullptr, nullptr, activation::silu});
+    ggml_tensor *time = linear(g, hidden, time2_, {nullptr, nullptr, activation::silu});
+    ggml_tensor *x = b.latent;
+    std::vector<ggml_tensor *> skips;
+    for (const block &part : input_blocks_) {
+        x = build_block(g, part, x, time, b.context, nullptr);
+        skips.push_back(x);
+    }
+    x = build_block(g, middle_block_, x, time, b.context, nullptr);
+    for (const block &part : output_blocks_) {
+        ggml_tensor *skip = skips.back();
+        skips.pop_back();
+        if (x->ne[1] != skip->ne[1] || x->ne[2] != skip->ne[2]) {
+            throw failure(AQ_INVALID_MODEL, "the UNet's output blocks do not mirror its input blocks");
+        }
+        x = build_block(g, part, concat(g, x, skip), time, b.context, skips.empty() ? nullptr : skips.back());
+    }
+    if (x->ne[1] != call.width || x->ne[2] != call.height) {
+        throw failure(AQ_INVALID_MODEL, "the UNet's output has another size than its input");
+    }
+    g.allocate(conv(g, group_norm(g, x, out_norm_, 1e-5f, true), out_conv_));
+    return b;
+}
+
+void unet::evaluate(const aq_unet_call &call) {
+    built &b = cache_.get({call.batch, call.height, call.width, call.tokens}, [&] { return build(call); });
+    read_planes(call.latent, b.latent);
+    for (int32_t i = 0; i < call.batch; i++) {
+        timestep_embedding(call.timesteps[i], model_channels_, (float *)b.time->data + i * model_channels_);
+    }
+    // A sequence of tokens already is channels-last.
+    memcpy(b.context->data, call.context, (size_t)call.context_count * sizeof(float));
+    b.nodes->run();
+    write_planes(b.nodes->output(), call.output);
+}
+
+}  // namespace aq

@@ -1,0 +1,122 @@
+// Every network against what an independent PyTorch implementation computed from the same weights.
+#include "sd1_nano.h"
+
+using namespace test;
+
+namespace {
+
+constexpr aq_isa every_isa[] = {AQ_ISA_PORTABLE, AQ_ISA_NEON, AQ_ISA_AVX2, AQ_ISA_AVX512};
+
+// Runs `body` with an engine of each instruction set that this machine has.
+template <class Body> void on_every_isa(Body body) {
+    for (const aq_isa isa : every_isa) {
+        aq_handle probe;
+        const aq_engine_options options = {1, isa};
+        if (aq_engine_create(&options, &probe, nullptr) != AQ_OK) continue;
+        aq_close(probe, nullptr);
+        describe("isa %d", isa);
+        body(isa);
+    }
+}
+
+// Float32 in another order of summation: far below the 2e-3 that a wrong formula would miss by.
+constexpr double limit = 1e-4;
+
+std::vector<float> copy(const file_tensor &t) { return {t.floats(), t.floats() + t.count()}; }
+
+std::vector<float> part(const std::vector<float> &all, int64_t index, int64_t size) {
+    return {all.begin() + index * size, all.begin() + (index + 1) * size};
+}
+
+}  // namespace
+
+TEST(text_encoder_gives_the_golden_embedding) {
+    on_every_isa([](aq_isa isa) {
+        sd1_nano model(2, isa);
+        for (const char *branch : {"cond", "uncond"}) {
+            const file_tensor &ids = model.golden[std::string("ids.") + branch];
+            const file_tensor &expected = model.golden[std::string("text.") + branch];
+            std::vector<int32_t> tokens;
+            for (int i = 0; i < 77; i++) tokens.push_back((int32_t)((const int64_t *)ids.data)[i]);
+            std::vector<float> output((size_t)expected.count(), NAN);
+            const aq_text_encoder_call call = {tokens.data(), 77, output.data(), output.size(), 1, 77, 0};
+            model.must(aq_text_encoder_encode(model.text, &call, nullptr, &model.error));
+            CHECK_CLOSE(output, copy(expected), limit);
+        }
+    });
+}
+
+TEST(unet_gives_the_golden_noise_estimates) {
+    on_every_isa([](aq_isa isa) {
+        sd1_nano model(2, isa);
+        const auto compare = [&](const char *input, const char *result, float timestep) {
+            std::vector<float> output;
+            const aq_unet_call call = model.unet_call(model.golden[input], &timestep, output);
+            model.must(aq_unet_evaluate(model.unet, &call, nullptr, &model.error));
+            CHECK_CLOSE(output, copy(model.golden[result]), limit);
+        };
+        compare("unet.x", "unet.eps.t999", 999);
+        compare("unet.x", "unet.eps.t500", 500);
+        compare("unet.x.h24w8", "unet.eps.h24w8.t321", 321);
+        compare("unet.x", "unet.eps.t1", 1);
+    });
+}
+
+TEST(vae_gives_the_golden_image_and_moments) {
+    on_every_isa([](aq_isa isa) {
+        sd1_nano model(2, isa);
+        std::vector<float> latent = copy(model.golden["vae.z"]);
+        for (float &z : latent) z /= 0.18215f;
+        std::vector<float> image(3 * 64 * 64, NAN), moments(8 * 8 * 8, NAN);
+        const aq_vae_call decode = {latent.data(), image.data(), latent.size(), image.size(), 1, 8, 8};
+        model.must(aq_vae_decode(model.vae, &decode, nullptr, &model.error));
+        CHECK_CLOSE(image, copy(model.golden["vae.image"]), limit);
+
+        const file_tensor &picture = model.golden["vae.enc.image"];
+        const aq_vae_call encode = {picture.floats(), moments.data(), (uint64_t)picture.count(), moments.size(), 1, 8, 8};
+        model.must(aq_vae_encode(model.vae, &encode, nullptr, &model.error));
+        CHECK_CLOSE(part(moments, 0, 256), copy(model.golden["vae.enc.mean"]), limit);
+        CHECK_CLOSE(part(moments, 1, 256), copy(model.golden["vae.enc.logvar"]), limit);
+    });
+}
+
+TEST(a_batch_equals_its_images_one_by_one) {
+    sd1_nano model(3);
+    const file_tensor &latent = model.golden["unet.x"], &cond = model.golden["text.cond"];
+    const file_tensor &uncond = model.golden["text.uncond"];
+    std::vector<float> latents, contexts, both(2 * (size_t)latent.count()), single;
+    for (int i = 0; i < 2; i++) latents.insert(latents.end(), latent.floats(), latent.floats() + latent.count());
+    contexts.insert(contexts.end(), cond.floats(), cond.floats() + cond.count());
+    contexts.insert(contexts.end(), uncond.floats(), uncond.floats() + uncond.count());
+    const float timesteps[] = {500, 1};
+    aq_unet_call call = model.unet_call(latent, timesteps, single);
+    call.latent = latents.data();
+    call.context = contexts.data();
+    call.output = both.data();
+    call.latent_count = call.output_count = both.size();
+    call.context_count = contexts.size();
+    call.timestep_count = call.batch = 2;
+    model.must(aq_unet_evaluate(model.unet, &call, nullptr, &model.error));
+    for (int i = 0; i < 2; i++) {
+        aq_unet_call one = model.unet_call(latent, &timesteps[i], single);
+        one.context = i == 0 ? cond.floats() : uncond.floats();
+        model.must(aq_unet_evaluate(model.unet, &one, nullptr, &model.error));
+        CHECK_CLOSE(part(both, i, latent.count()), single, 1e-6);
+    }
+}
+
+TEST(odd_latent_sizes_and_thread_counts_agree) {
+    std::vector<float> latent(4 * 13 * 7);
+    for (size_t i = 0; i < latent.size(); i++) latent[i] = sinf((float)i);
+    std::vector<float> first;
+    for (const int threads : {1, 2, 5}) {
+        sd1_nano model(threads);
+        const file_tensor odd = {{1, 4, 13, 7}, "F32", (const char *)latent.data(), latent.size() * 4};
+        const float timestep = 250;
+        std::vector<float> output;
+        const aq_unet_call call = model.unet_call(odd, &timestep, output);
+        model.must(aq_unet_evaluate(model.unet, &call, nullptr, &model.error));
+        if (first.empty()) first = output;
+        CHECK(first == output);
+    }
+}

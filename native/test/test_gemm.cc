@@ -1,0 +1,300 @@
+// Matrix products and direct convolutions against double precision. The limit, 1e-5 of the largest result, is the
+// project's: float32 sums of up to 23040 products in blocks of about 256 stay an order of magnitude below it. Results
+// are made to be about 1, so where a few happen to cancel, 0.3 stands for the largest.
+#include <utility>
+
+#include "kernel_run.h"
+#include "reference.h"
+#include "weights.h"
+
+using namespace test;
+using aq::activation;
+
+namespace {
+
+constexpr double limit = 1e-5;
+
+struct shape {
+    int images, channels, outputs;
+    aq::window view;
+};
+
+// A matrix of `rows` pixels.
+shape linear(int rows, int channels, int outputs) {
+    return {1, channels, outputs, {1, 1, 1, 1, 0, 0, 1, rows, 1, rows}};
+}
+
+// Square windows with `before` zeros in front and `after` behind.
+shape convolution(int images, int h, int w, int channels, int outputs, int kernel, int stride, int before, int after) {
+    const int out_h = (h + before + after - kernel) / stride + 1, out_w = (w + before + after - kernel) / stride + 1;
+    return {images, channels, outputs, {kernel, kernel, stride, 1, before, before, h, w, out_h, out_w}};
+}
+
+shape same3x3(int images, int h, int w, int channels, int outputs) {
+    return convolution(images, h, w, channels, outputs, 3, 1, 1, 1);
+}
+
+// The image is doubled to out_h x out_w, each twice the input or one less, then goes through a same-size convolution.
+shape upsampled(int images, int out_h, int out_w, int channels, int outputs, int kernel) {
+    const aq::window view = {kernel,          kernel,          1,     2,    kernel / 2, kernel / 2,
+                             (out_h + 1) / 2, (out_w + 1) / 2, out_h, out_w};
+    return {images, channels, outputs, view};
+}
+
+struct extras {
+    bool bias = false, image_bias = false, residual = false;
+    activation act = activation::none;
+    int gap = 0;  // floats between the rows of each matrix
+};
+
+struct problem {
+    std::vector<float> a, bias, image_bias, residual;
+    weights w;
+    aq::gemm_args g;
+    doubles expected;
+};
+
+problem make(const shape &s, format stored, const extras &with, random_numbers &random) {
+    const aq::window &v = s.view;
+    const int64_t depth = (int64_t)s.channels * v.kernel_h * v.kernel_w, pixels = (int64_t)v.out_h * v.out_w;
+    problem p;
+    p.g = {};
+    p.g.view = v;
+    p.g.channels = s.channels;
+    p.g.rows = s.images * pixels;
+    p.g.act = with.act;
+    p.g.lda = s.channels + with.gap;
+    p.g.ldc = s.outputs + 2 * with.gap;
+    p.g.ldr = s.outputs + 3 * with.gap;
+    // Sums of about 1, where activations bend.
+    p.a = random.values(((int64_t)s.images * v.in_h * v.in_w - 1) * p.g.lda + s.channels, 3 / sqrt((double)depth));
+    p.bias = random.values(s.outputs);
+    p.image_bias = random.values((int64_t)s.images * s.outputs);
+    p.residual = random.values((p.g.rows - 1) * p.g.ldr + s.outputs);
+    p.w = random_weights(stored, s.outputs, depth, random);
+    p.g.a = p.a.data();
+    p.g.weights = p.w.matrix;
+    if (with.bias) p.g.bias = p.bias.data();
+    if (with.image_bias) p.g.image_bias = p.image_bias.data();
+    if (with.residual) p.g.residual = p.residual.data();
+    p.expected = reference_gemm(p.g, p.w.values);
+    return p;
+}
+
+int64_t output_size(const aq::gemm_args &g) { return (g.rows - 1) * g.ldc + g.weights.rows; }
+
+void run(const problem &p, const aq::kernel_set &kernels, int threads) {
+    const aq::gemm_args &g = p.g;
+    const std::vector<float> c =
+        run_pool(kernels.gemm, g, &aq::gemm_args::c, output_size(g), kernels.gemm_scratch(g), threads);
+    std::vector<float> rows;
+    bool gaps = true;
+    for (int64_t i = 0; i < (int64_t)c.size(); i++) {
+        if (i % g.ldc < g.weights.rows) rows.push_back(c[(size_t)i]);
+        else gaps = gaps && untouched(c[(size_t)i]);
+    }
+    CHECK(gaps);
+    double largest = 0.3;
+    for (double x : p.expected) largest = fmax(largest, fabs(x));
+    CHECK_NEAR(rows, p.expected, limit * largest);
+}
+
+void verify(const shape &s, format stored, const extras &with, random_numbers &random, int threads = 1) {
+    const problem p = make(s, stored, with, random);
+    const aq::window &v = s.view;
+    for (const aq::kernel_set *kernels : kernel_sets()) {
+        describe("%s %d x %dx%dx%d -> %dx%dx%d, %dx%d/%d up %d pad %d,%d, %s, act %d, %d threads", kernels->name,
+                 s.images, v.in_h, v.in_w, s.channels, v.out_h, v.out_w, s.outputs, v.kernel_h, v.kernel_w, v.stride,
+                 v.upsample, v.pad_top, v.pad_left, format_name(stored), (int)with.act, threads);
+        run(p, *kernels, threads);
+    }
+}
+
+}  // namespace
+
+TEST(linear_sizes_around_tiles_and_blocks) {
+    random_numbers random(1);
+    for (int rows : {1, 3, 5, 7, 13, 17, 31, 33}) {
+        for (int outputs : {1, 3, 5, 13, 31, 33}) {
+            for (int channels : {1, 3, 7, 17, 33}) verify(linear(rows, channels, outputs), format::f32, {}, random);
+        }
+    }
+    for (int rows : {191, 192, 193, 400}) verify(linear(rows, 19, 23), format::f16, {}, random);
+    for (int outputs : {639, 640, 641, 1283}) verify(linear(11, 19, outputs), format::f16, {}, random);
+    for (int channels : {255, 256, 257, 513}) verify(linear(11, channels, 23), format::f16, {}, random);
+}
+
+TEST(weights_of_every_type_at_odd_addresses) {
+    random_numbers random(2);
+    for (format stored : {format::f32, format::f16, format::bf16}) {
+        for (int channels : {1, 3, 13, 31, 33, 257, 300}) verify(linear(5, channels, 37), stored, {}, random);
+        for (int channels : {1, 3, 13, 33, 70}) verify(same3x3(1, 4, 3, channels, 21), stored, {}, random);
+    }
+    // Blocks of the sum begin inside a quantised block where kernel size and block don't divide each other.
+    for (format stored : {format::toy32, format::toy256}) {
+        for (int channels : {256, 512, 1280}) verify(linear(5, channels, 37), stored, {}, random);
+        for (int kernel : {2, 3, 5, 7}) {
+            verify(convolution(1, 5, 4, 256, 9, kernel, 1, kernel / 2, kernel / 2), stored, {}, random);
+        }
+    }
+    for (int channels : {32, 96, 160, 320}) verify(same3x3(1, 4, 3, channels, 21), format::toy32, {}, random);
+}
+
+TEST(windows) {
+    random_numbers random(3);
+    for (int channels : {1, 3, 4, 13, 16, 31, 33}) {
+        for (const auto &side : {std::pair<int, int>{1, 1}, {1, 5}, {3, 3}, {7, 5}, {13, 8}}) {
+            const int h = side.first, w = side.second, images = channels % 3 + 1;
+            verify(same3x3(images, h, w, channels, 17), format::f16, {}, random);
+            verify(convolution(images, h, w, channels, 17, 1, 1, 0, 0), format::f16, {}, random);
+            verify(convolution(images, h, w, channels, 17, 2, 1, 0, 1), format::f16, {}, random);
+            verify(convolution(images, h, w, channels, 17, 2, 1, 1, 0), format::f16, {}, random);
+            verify(convolution(images, h, w, channels, 17, 3, 2, 1, 1), format::f16, {}, random);
+            verify(convolution(images, h, w, channels, 5, 7, 1, 3, 3), format::f16, {}, random);
+            if (h >= 2 && w >= 2) verify(convolution(images, h, w, channels, 17, 2, 2, 0, 0), format::f16, {}, random);
+            if (h >= 2 && w >= 2) verify(convolution(images, h, w, channels, 17, 3, 2, 0, 1), format::f16, {}, random);
+        }
+    }
+}
+
+TEST(upsampling_to_even_and_odd_sizes) {
+    random_numbers random(4);
+    for (int channels : {1, 3, 12, 33}) {
+        for (int h : {1, 2, 5, 6, 13}) {
+            for (int w : {1, 2, 7, 8}) verify(upsampled(2, h, w, channels, 19, 3), format::f16, {}, random);
+        }
+        verify(upsampled(1, 5, 6, channels, 19, 1), format::f16, {}, random);
+    }
+}
+
+TEST(bias_activation_residual_and_wide_rows) {
+    random_numbers random(5);
+    for (activation act : {activation::none, activation::silu, activation::gelu, activation::quick_gelu}) {
+        for (int mask = 0; mask < 8; mask++) {
+            extras with;
+            with.bias = (mask & 1) != 0;
+            with.image_bias = (mask & 2) != 0;
+            with.residual = (mask & 4) != 0;
+            with.act = act;
+            for (int gap : {0, 1, 5}) {
+                with.gap = gap;
+                verify(same3x3(3, 3, 5, 13, 37), format::f16, with, random, 3);
+                verify(linear(14, 70, 33), format::bf16, with, random);
+            }
+        }
+    }
+}
+
+TEST(pools_of_any_size) {
+    random_numbers random(6);
+    extras with;
+    with.bias = with.image_bias = with.residual = true;
+    with.act = activation::silu;
+    with.gap = 3;
+    for (int threads : pool_sizes) {
+        verify(linear(1, 300, 1), format::f16, with, random, threads);
+        verify(linear(2, 33, 1300), format::f16, with, random, threads);
+        verify(linear(400, 33, 3), format::f16, with, random, threads);
+        verify(linear(77, 320, 150), format::toy32, with, random, threads);
+        verify(same3x3(2, 9, 11, 40, 70), format::f32, with, random, threads);
+        verify(upsampled(1, 13, 10, 7, 33, 3), format::bf16, with, random, threads);
+    }
+}
+
+TEST(random_shapes_and_options) {
+    random_numbers random(7);
+    for (int i = 0; i < 400; i++) {
+        shape s = {};
+        aq::window &v = s.view;
+        const bool up = random.between(0, 3) == 0;
+        v.kernel_h = random.between(1, 4);
+        v.kernel_w = random.between(1, 4);
+        if (up) v.kernel_h = v.kernel_w = random.coin() ? 3 : 1;
+        s.images = random.between(1, 3);
+        s.channels = random.coin() ? random.between(1, 70) : 32 * random.between(1, 4);
+        s.outputs = random.between(1, 70);
+        v.stride = up ? 1 : random.between(1, 3);
+        v.upsample = up ? 2 : 1;
+        v.pad_top = up ? v.kernel_h / 2 : random.between(0, v.kernel_h - 1);
+        v.pad_left = up ? v.kernel_w / 2 : random.between(0, v.kernel_w - 1);
+        v.in_h = random.between(1, 9);
+        v.in_w = random.between(1, 9);
+        // Up to all windows that still see a pixel.
+        v.out_h = up ? 2 * v.in_h - random.between(0, 1) : random.between(1, (v.in_h - 1 + v.pad_top) / v.stride + 1);
+        v.out_w = up ? 2 * v.in_w - random.between(0, 1) : random.between(1, (v.in_w - 1 + v.pad_left) / v.stride + 1);
+        extras with;
+        with.bias = random.coin();
+        with.image_bias = random.coin();
+        with.residual = random.coin();
+        with.act = (activation)random.between(0, 3);
+        with.gap = random.between(0, 4);
+        format stored = (format)random.between(0, 4);
+        if ((int64_t)s.channels * v.kernel_h * v.kernel_w % block_size(stored) != 0) stored = format::f16;
+        verify(s, stored, with, random, pool_sizes[random.between(0, 5)]);
+    }
+}
+
+// Layers of SD 1.5, 2.1 and SDXL with few rows: text towers, embeddings, attention, feed-forward, convolutions.
+TEST(layer_shapes_of_the_models) {
+    random_numbers random(8);
+    extras with;
+    with.bias = with.residual = true;
+    const int linears[][2] = {{320, 1280},  {1280, 1280}, {2816, 1280}, {768, 320},  {1024, 640},  {2048, 640},
+                              {320, 2560},  {1280, 320},  {640, 5120},  {2560, 640}, {1280, 10240}, {5120, 1280},
+                              {768, 3072},  {3072, 768},  {1024, 4096}, {1280, 5120}};
+    for (const auto &layer : linears) {
+        verify(linear(7, layer[0], layer[1]), layer[0] % 256 == 0 ? format::toy256 : format::f16, with, random);
+    }
+    const int convolutions[][2] = {{4, 320},   {320, 320}, {320, 4},   {960, 320}, {640, 640},
+                                   {1920, 640}, {4, 512},   {512, 512}, {256, 128}, {128, 3}};
+    for (const auto &layer : convolutions) verify(same3x3(1, 2, 3, layer[0], layer[1]), format::f16, with, random);
+    verify(same3x3(1, 1, 2, 2560, 1280), format::f16, with, random);
+    verify(convolution(1, 6, 7, 320, 320, 3, 2, 1, 1), format::f16, with, random);
+    verify(convolution(1, 6, 7, 128, 128, 3, 2, 0, 1), format::f32, with, random);
+    verify(upsampled(1, 4, 3, 512, 512, 3), format::f16, with, random);
+    verify(convolution(2, 3, 3, 2560, 1280, 1, 1, 0, 0), format::f16, with, random);
+    verify(convolution(1, 5, 5, 8, 8, 1, 1, 0, 0), format::f32, with, random);
+}
+
+TEST(no_number_in_one_row_leaves_the_others_alone) {
+    random_numbers random(9);
+    problem p = make(linear(20, 50, 40), format::f16, {}, random);
+    p.a[7 * 50 + 3] = NAN;
+    for (const aq::kernel_set *kernels : kernel_sets()) {
+        describe("%s", kernels->name);
+        const std::vector<float> c = run_pool(kernels->gemm, p.g, &aq::gemm_args::c, output_size(p.g),
+                                              kernels->gemm_scratch(p.g), 1);
+        for (int i = 0; i < 20 * 40; i++) CHECK(isnan(c[(size_t)i]) == (i / 40 == 7));
+    }
+}
+
+TEST(cancelled_before_it_starts) {
+    random_numbers random(10);
+    extras with;
+    with.gap = 3;
+    const problem p = make(linear(500, 512, 200), format::toy256, with, random);
+    const int32_t cancel = 1;
+    for (const aq::kernel_set *kernels : kernel_sets()) {
+        describe("%s", kernels->name);
+        for (int threads : pool_sizes) {
+            const std::vector<float> c = run_pool(kernels->gemm, p.g, &aq::gemm_args::c, output_size(p.g),
+                                                  kernels->gemm_scratch(p.g), threads, &cancel);
+            for (float x : c) CHECK(untouched(x));
+        }
+    }
+}
+
+TEST(cancelled_on_the_way) {
+    random_numbers random(11);
+    const problem p = make(linear(3, 1024, 2000), format::toy256, {}, random);
+    for (const aq::kernel_set *kernels : kernel_sets()) {
+        describe("%s", kernels->name);
+        int32_t cancel = 0;
+        expand_calls = 0;
+        raise_on_expand = &cancel;
+        run_pool(kernels->gemm, p.g, &aq::gemm_args::c, output_size(p.g), kernels->gemm_scratch(p.g), 1, &cancel);
+        raise_on_expand = nullptr;
+        // The whole product expands each of 2000 rows at least once.
+        CHECK(expand_calls > 0 && expand_calls <= 1000);
+    }
+}

@@ -31,7 +31,7 @@ extern "C" {
 #endif
 
 // Raised with every change of a struct or function below.
-#define AQ_ABI_VERSION 1
+#define AQ_ABI_VERSION 2
 
 typedef enum aq_status {
     AQ_OK = 0,
@@ -64,9 +64,18 @@ typedef struct aq_tensor {
 
 typedef enum aq_isa { AQ_ISA_AUTO = 0, AQ_ISA_PORTABLE = 1, AQ_ISA_NEON = 2, AQ_ISA_AVX2 = 3, AQ_ISA_AVX512 = 4 } aq_isa;
 
+// How 3 x 3 convolutions of stride 1 are computed: by what is fastest for their shape, never by Winograd transforms, or
+// always.
+typedef enum aq_convolution {
+    AQ_CONVOLUTION_AUTO = 0,
+    AQ_CONVOLUTION_DIRECT = 1,
+    AQ_CONVOLUTION_WINOGRAD = 2
+} aq_convolution;
+
 typedef struct aq_engine_options {
-    int32_t threads;  // 1 to 512
-    int32_t isa;      // aq_isa; one that this CPU lacks is AQ_INVALID_ARGUMENT
+    int32_t threads;      // 1 to 512
+    int32_t isa;          // aq_isa; one that this CPU lacks is AQ_INVALID_ARGUMENT
+    int32_t convolution;  // aq_convolution
 } aq_engine_options;
 
 // Shared by the caller and a running call, each field read and written atomically.

@@ -41,6 +41,11 @@ inline doubles reference_gemm(const aq::gemm_args &g, const doubles &weights) {
     const int32_t high = v.upsample == 2 ? std::min(2 * v.in_h, v.out_h) : v.in_h;
     const int32_t wide = v.upsample == 2 ? std::min(2 * v.in_w, v.out_w) : v.in_w;
     doubles c((size_t)(g.rows * outputs)), patch((size_t)depth);
+    const auto input = [&](int64_t image, int64_t pixel, int64_t channel) {
+        double x = g.a[pixel * g.lda + channel];
+        if (g.scale) x = x * g.scale[image * g.channels + channel] + g.offset[image * g.channels + channel];
+        return g.silu ? silu(x) : x;
+    };
     for (int64_t row = 0; row < g.rows; row++) {
         const int64_t image = row / (v.out_h * v.out_w);
         const int32_t out_y = (int32_t)(row / v.out_w % v.out_h), out_x = (int32_t)(row % v.out_w);
@@ -51,7 +56,7 @@ inline doubles reference_gemm(const aq::gemm_args &g, const doubles &weights) {
                     const int32_t y = out_y * v.stride + ky - v.pad_top, x = out_x * v.stride + kx - v.pad_left;
                     const bool inside = y >= 0 && y < high && x >= 0 && x < wide;
                     const int64_t pixel = (image * v.in_h + y / v.upsample) * v.in_w + x / v.upsample;
-                    *to++ = inside ? (double)g.a[pixel * g.lda + channel] : 0.0;
+                    *to++ = inside ? input(image, pixel, channel) : 0.0;
                 }
             }
         }
@@ -118,7 +123,7 @@ inline doubles reference_group_norm(const aq::group_norm_args &g, double *term) 
         for (int64_t i = 0; i < g.pixels * width; i++) {
             const double weight = g.weight[channel + i % width];
             const double value = normal(at(i), weight, g.bias[channel + i % width]);
-            y[(size_t)index(i)] = g.silu ? silu(value) : value;
+            y[(size_t)index(i)] = value;
             *term = std::max(*term, fabs(at(i) * weight / normal.sigma));
         }
     }

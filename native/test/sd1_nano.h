@@ -23,8 +23,8 @@ struct sd1_nano {
     aq_handle engine = 0, weights = 0, text = 0, unet = 0, vae = 0;
     aq_error error = {};
 
-    explicit sd1_nano(int threads = 2, aq_isa isa = AQ_ISA_AUTO) {
-        const aq_engine_options options = {threads, isa};
+    explicit sd1_nano(int threads = 2, aq_isa isa = AQ_ISA_AUTO, aq_convolution convolution = AQ_CONVOLUTION_AUTO) {
+        const aq_engine_options options = {threads, isa, convolution};
         const std::vector<aq_tensor> tensors = file.describe();
         const aq_text_encoder_options text_options = {text_prefix, 4};
         const aq_unet_options unet_options = {unet_prefix, 8, 0};

@@ -7,15 +7,19 @@ namespace {
 
 constexpr aq_isa every_isa[] = {AQ_ISA_PORTABLE, AQ_ISA_NEON, AQ_ISA_AVX2, AQ_ISA_AVX512};
 
-// Runs `body` with an engine of each instruction set that this machine has.
-template <class Body> void on_every_isa(Body body) {
+constexpr aq_convolution every_convolution[] = {AQ_CONVOLUTION_AUTO, AQ_CONVOLUTION_DIRECT, AQ_CONVOLUTION_WINOGRAD};
+
+// Runs `body` with an engine of each instruction set that this machine has and each way to convolve.
+template <class Body> void on_every_engine(Body body) {
     for (const aq_isa isa : every_isa) {
         aq_handle probe;
-        const aq_engine_options options = {1, isa};
+        const aq_engine_options options = {1, isa, AQ_CONVOLUTION_AUTO};
         if (aq_engine_create(&options, &probe, nullptr) != AQ_OK) continue;
         aq_close(probe, nullptr);
-        describe("isa %d", isa);
-        body(isa);
+        for (const aq_convolution convolution : every_convolution) {
+            describe("isa %d, convolution %d", isa, convolution);
+            body(isa, convolution);
+        }
     }
 }
 
@@ -31,8 +35,8 @@ std::vector<float> part(const std::vector<float> &all, int64_t index, int64_t si
 }  // namespace
 
 TEST(text_encoder_gives_the_golden_embedding) {
-    on_every_isa([](aq_isa isa) {
-        sd1_nano model(2, isa);
+    on_every_engine([](aq_isa isa, aq_convolution convolution) {
+        sd1_nano model(2, isa, convolution);
         for (const char *branch : {"cond", "uncond"}) {
             const file_tensor &ids = model.golden[std::string("ids.") + branch];
             const file_tensor &expected = model.golden[std::string("text.") + branch];
@@ -47,8 +51,8 @@ TEST(text_encoder_gives_the_golden_embedding) {
 }
 
 TEST(unet_gives_the_golden_noise_estimates) {
-    on_every_isa([](aq_isa isa) {
-        sd1_nano model(2, isa);
+    on_every_engine([](aq_isa isa, aq_convolution convolution) {
+        sd1_nano model(2, isa, convolution);
         const auto compare = [&](const char *input, const char *result, float timestep) {
             std::vector<float> output;
             const aq_unet_call call = model.unet_call(model.golden[input], &timestep, output);
@@ -63,8 +67,8 @@ TEST(unet_gives_the_golden_noise_estimates) {
 }
 
 TEST(vae_gives_the_golden_image_and_moments) {
-    on_every_isa([](aq_isa isa) {
-        sd1_nano model(2, isa);
+    on_every_engine([](aq_isa isa, aq_convolution convolution) {
+        sd1_nano model(2, isa, convolution);
         std::vector<float> latent = copy(model.golden["vae.z"]);
         for (float &z : latent) z /= 0.18215f;
         std::vector<float> image(3 * 64 * 64, NAN), moments(8 * 8 * 8, NAN);

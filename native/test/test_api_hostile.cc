@@ -52,15 +52,17 @@ TEST(version_and_description) {
 
 TEST(engine) {
     aq_handle handle = 7;
-    aq_engine_options options = {0, AQ_ISA_AUTO};
+    aq_engine_options options = {0, AQ_ISA_AUTO, AQ_CONVOLUTION_AUTO};
     for (const int32_t threads : {0, -1, 513, INT32_MAX, INT32_MIN}) {
         options.threads = threads;
         REFUSES(AQ_INVALID_ARGUMENT, aq_engine_create(&options, &handle, &error));
         CHECK(handle == 0);
     }
-    options = {1, 99};
+    options = {1, 99, AQ_CONVOLUTION_AUTO};
     REFUSES(AQ_INVALID_ARGUMENT, aq_engine_create(&options, &handle, &error));
-    options = {1, AQ_ISA_AUTO};
+    options = {1, AQ_ISA_AUTO, 3};
+    REFUSES(AQ_INVALID_ARGUMENT, aq_engine_create(&options, &handle, &error));
+    options = {1, AQ_ISA_AUTO, AQ_CONVOLUTION_AUTO};
     REFUSES(AQ_INVALID_ARGUMENT, aq_engine_create(nullptr, &handle, &error));
     REFUSES(AQ_INVALID_ARGUMENT, aq_engine_create(&options, nullptr, &error));
     CHECK(aq_engine_create(nullptr, nullptr, nullptr) == AQ_INVALID_ARGUMENT);
@@ -73,7 +75,7 @@ TEST(engine) {
 }
 
 TEST(handles_are_closed_once) {
-    const aq_engine_options options = {1, AQ_ISA_AUTO};
+    const aq_engine_options options = {1, AQ_ISA_AUTO, AQ_CONVOLUTION_AUTO};
     aq_handle handle = 0;
     CHECK(aq_engine_create(&options, &handle, nullptr) == AQ_OK);
     CHECK(aq_close(handle, nullptr) == AQ_OK);
@@ -390,7 +392,7 @@ TEST(two_engines_share_weights) {
     const aq_unet_call call = m.unet_call(m.golden["unet.x"], &timestep, alone);
     CHECK(aq_unet_evaluate(m.unet, &call, nullptr, nullptr) == AQ_OK);
     const auto run = [&](std::vector<float> &result) {
-        const aq_engine_options options = {2, AQ_ISA_AUTO};
+        const aq_engine_options options = {2, AQ_ISA_AUTO, AQ_CONVOLUTION_AUTO};
         const aq_unet_options unet_options = {unet_prefix, 8, 0};
         aq_handle engine = 0, unet = 0;
         aq_engine_create(&options, &engine, nullptr);

@@ -151,7 +151,9 @@ aq_status aq_engine_create(const aq_engine_options *options, aq_handle *result, 
         *result = 0;
         need_range(options->threads, 1, most_threads, "threads");
         need_range(options->isa, AQ_ISA_AUTO, AQ_ISA_AVX512, "isa");
-        *result = handle_table::instance().add(std::make_shared<engine>(options->threads, (isa)options->isa));
+        need_range(options->convolution, AQ_CONVOLUTION_AUTO, AQ_CONVOLUTION_WINOGRAD, "convolution");
+        *result = handle_table::instance().add(std::make_shared<engine>(options->threads, (isa)options->isa,
+                                                                        (aq_convolution)options->convolution));
     });
 }
 

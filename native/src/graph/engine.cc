@@ -21,7 +21,8 @@ const kernel_set &kernels_for(isa set) {
 
 }  // namespace
 
-engine::engine(int threads, isa set) : threads_(threads), kernels_(&kernels_for(set)) {
+engine::engine(int threads, isa set, aq_convolution convolution)
+    : threads_(threads), kernels_(&kernels_for(set)), convolution_(convolution) {
     ggml_threadpool_params params = ggml_threadpool_params_default(threads);
     pool_ = ggml_threadpool_new(&params);
     if (pool_ == nullptr) throw failure(AQ_OUT_OF_MEMORY, "no memory for " + std::to_string(threads) + " threads");

@@ -15,7 +15,7 @@ namespace aq {
 class engine {
 public:
     // Throws failure when the CPU lacks the instruction set or memory is short.
-    engine(int threads, isa set);
+    engine(int threads, isa set, aq_convolution convolution);
     ~engine();
     engine(const engine &) = delete;
     engine &operator=(const engine &) = delete;
@@ -23,6 +23,7 @@ public:
     int threads() const { return threads_; }
     const kernel_set &kernels() const { return *kernels_; }
     ggml_threadpool *pool() const { return pool_; }
+    aq_convolution convolution() const { return convolution_; }
 
     // Makes each thread's scratch at least that large. Throws failure(AQ_OUT_OF_MEMORY).
     void reserve_scratch(int64_t floats);
@@ -37,6 +38,7 @@ public:
 private:
     int threads_;
     const kernel_set *kernels_;
+    aq_convolution convolution_;
     ggml_threadpool *pool_;
     std::unique_ptr<float[]> scratch_memory_;
     float *scratch_ = nullptr;

@@ -2,31 +2,42 @@
 
 #include <string.h>
 
+#include "graph/pick.h"
+
 namespace aq {
 
 namespace {
 
 // A product node. The tensors' addresses are known only when it runs, so everything else is prepared here.
-ggml_tensor *product(graph &g, ggml_tensor *x, const product_layer &layer, const window &view, const epilogue &end) {
-    const extent in = extent_of(x), out = {layer.outputs, view.out_w, view.out_h, in.images};
+ggml_tensor *product(graph &g, const operand &from, const product_layer &layer, const window &view,
+                     const epilogue &end) {
+    const extent in = extent_of(from.x), out = {layer.outputs, view.out_w, view.out_h, in.images};
     gemm_args args = {};
     args.lda = args.channels = in.channels;
     args.rows = out.pixels() * out.images;
+    args.silu = from.silu;
     args.view = view;
     args.weights = layer.matrix;
     args.ldc = args.ldr = layer.outputs;
     args.bias = layer.bias.empty() ? nullptr : layer.bias.data();
     args.act = end.act;
     const kernel_set &kernels = g.host().kernels();
-    const auto run = [args, x, end, &kernels](ggml_tensor *output, const worker &w) {
+    const int tile = pick_winograd(args, g.host().convolution());
+    const auto run = [args, from, end, tile, &kernels](ggml_tensor *output, const worker &w) {
         gemm_args now = args;
-        now.a = values(x);
+        now.a = values(from.x);
         now.c = (float *)output->data;
+        if (from.factors != nullptr) {
+            now.scale = values(from.factors);
+            now.offset = now.scale + ggml_nelements(from.factors) / 2;
+        }
         now.image_bias = end.image_bias != nullptr ? values(end.image_bias) : nullptr;
         now.residual = end.residual != nullptr ? values(end.residual) : nullptr;
-        kernels.gemm(now, w);
+        if (tile > 0) kernels.winograd(now, tile, w);
+        else kernels.gemm(now, w);
     };
-    return g.node(out, {x, end.image_bias, end.residual}, kernels.gemm_scratch(args), run);
+    const int64_t scratch = tile > 0 ? kernels.winograd_scratch(args, tile) : kernels.gemm_scratch(args);
+    return g.node(out, {from.x, from.factors, end.image_bias, end.residual}, scratch, run);
 }
 
 window same_window(const extent &in, const product_layer &layer) {
@@ -36,12 +47,12 @@ window same_window(const extent &in, const product_layer &layer) {
 
 }  // namespace
 
-ggml_tensor *linear(graph &g, ggml_tensor *x, const product_layer &layer, const epilogue &end) {
-    return product(g, x, layer, same_window(extent_of(x), layer), end);
+ggml_tensor *linear(graph &g, const operand &x, const product_layer &layer, const epilogue &end) {
+    return product(g, x, layer, same_window(extent_of(x.x), layer), end);
 }
 
-ggml_tensor *conv(graph &g, ggml_tensor *x, const product_layer &layer, const epilogue &end) {
-    return product(g, x, layer, same_window(extent_of(x), layer), end);
+ggml_tensor *conv(graph &g, const operand &x, const product_layer &layer, const epilogue &end) {
+    return product(g, x, layer, same_window(extent_of(x.x), layer), end);
 }
 
 ggml_tensor *conv_down(graph &g, ggml_tensor *x, const product_layer &layer, bool pad_before) {
@@ -66,7 +77,7 @@ ggml_tensor *conv_up(graph &g, ggml_tensor *x, const product_layer &layer, int64
     return product(g, x, layer, view, {});
 }
 
-ggml_tensor *group_norm(graph &g, ggml_tensor *x, const norm_layer &layer, float epsilon, bool with_silu) {
+operand group_norm(graph &g, ggml_tensor *x, const norm_layer &layer, float epsilon, bool with_silu) {
     const extent shape = extent_of(x);
     group_norm_args args = {};
     args.weight = layer.weight.data();
@@ -76,15 +87,17 @@ ggml_tensor *group_norm(graph &g, ggml_tensor *x, const norm_layer &layer, float
     args.channels = shape.channels;
     args.groups = 32;
     args.epsilon = epsilon;
-    args.silu = with_silu;
     const kernel_set &kernels = g.host().kernels();
     const auto run = [args, x, &kernels](ggml_tensor *output, const worker &w) {
         group_norm_args now = args;
         now.x = values(x);
-        now.y = (float *)output->data;
+        now.factors = (float *)output->data;
         kernels.group_norm(now, w);
     };
-    return g.node(shape, {x}, kernels.group_norm_scratch(args), run);
+    operand normed = x;
+    normed.factors = g.node({shape.channels, 1, 1, 2 * shape.images}, {x}, kernels.group_norm_scratch(args), run);
+    normed.silu = with_silu;
+    return normed;
 }
 
 ggml_tensor *layer_norm(graph &g, ggml_tensor *x, const norm_layer &layer) {

@@ -13,11 +13,20 @@ struct epilogue {
     activation act = activation::none;
 };
 
+// What a product reads: a tensor, or what GroupNorm (and SiLU) make of it, computed while reading.
+struct operand {
+    operand(ggml_tensor *x) : x(x) {}
+
+    ggml_tensor *x;
+    ggml_tensor *factors = nullptr;  // [channels, 1, 1, 2 * images]: scales, then offsets
+    bool silu = false;
+};
+
 // Every pixel's channels times the layer's matrix.
-ggml_tensor *linear(graph &g, ggml_tensor *x, const product_layer &layer, const epilogue &end = {});
+ggml_tensor *linear(graph &g, const operand &x, const product_layer &layer, const epilogue &end = {});
 
 // "Same" convolution: stride 1, zeros around.
-ggml_tensor *conv(graph &g, ggml_tensor *x, const product_layer &layer, const epilogue &end = {});
+ggml_tensor *conv(graph &g, const operand &x, const product_layer &layer, const epilogue &end = {});
 
 // Halves width and height, rounding up. `pad_before`: zeros on the left and top too (UNet), or only right and bottom
 // (VAE encoder).
@@ -26,7 +35,7 @@ ggml_tensor *conv_down(graph &g, ggml_tensor *x, const product_layer &layer, boo
 // Doubles the picture by repeating pixels, cut to width x height (twice the input or one less), then convolves.
 ggml_tensor *conv_up(graph &g, ggml_tensor *x, const product_layer &layer, int64_t width, int64_t height);
 
-ggml_tensor *group_norm(graph &g, ggml_tensor *x, const norm_layer &layer, float epsilon, bool with_silu);
+operand group_norm(graph &g, ggml_tensor *x, const norm_layer &layer, float epsilon, bool with_silu);
 ggml_tensor *layer_norm(graph &g, ggml_tensor *x, const norm_layer &layer);
 
 // Heads lie side by side in the channels. Keys and values may have another number of pixels than queries.

@@ -4,7 +4,7 @@
 
 namespace aq {
 
-ggml_tensor *attention_layer::build(graph &g, ggml_tensor *x, ggml_tensor *source, ggml_tensor *residual) const {
+ggml_tensor *attention_layer::build(graph &g, const operand &x, const operand &source, ggml_tensor *residual) const {
     ggml_tensor *mixed = attention(g, linear(g, x, q), linear(g, source, k), linear(g, source, v), heads, false);
     return linear(g, mixed, out, {nullptr, residual, activation::none});
 }

@@ -12,7 +12,7 @@ struct attention_layer {
     int64_t heads;
 
     // residual + out(attention(q(x), k(source), v(source)))
-    ggml_tensor *build(graph &g, ggml_tensor *x, ggml_tensor *source, ggml_tensor *residual) const;
+    ggml_tensor *build(graph &g, const operand &x, const operand &source, ggml_tensor *residual) const;
 };
 
 struct transformer_block {

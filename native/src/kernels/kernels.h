@@ -33,6 +33,10 @@ struct window {
 struct gemm_args {
     const float *a;  // [images][in_h][in_w][channels], pixels `lda` floats apart
     int64_t lda, channels, rows;
+    // Applied to pixels as they are read, zeros around the image stay zeros: x * scale + offset, then SiLU if asked.
+    // GroupNorm leaves them here instead of writing its output.
+    const float *scale, *offset;  // [images][channels], or both NULL
+    bool silu;
     window view;
     stored_matrix weights;  // [outputs][channels][kernel_h][kernel_w]
     float *c;               // [rows][outputs], rows `ldc` floats apart
@@ -53,14 +57,14 @@ struct attention_args {
     bool causal;  // query i sees keys 0 to i
 };
 
-// Normalises groups of channels over all pixels of an image, then x * weight + bias, then SiLU if asked.
+// GroupNorm (Wu and He, arXiv 1803.08494) over groups of channels and all pixels of an image, left as a scale and an
+// offset of each channel, so that who reads x next applies it: y = x * scale + offset.
 struct group_norm_args {
-    const float *x;
-    float *y;  // both [images][pixels][channels]
+    const float *x;  // [images][pixels][channels]
+    float *factors;  // scales [images][channels], behind them offsets [images][channels]
     const float *weight, *bias;
     int64_t images, pixels, channels, groups;
     float epsilon;
-    bool silu;
 };
 
 // Normalises each row over its channels, then x * weight + bias.
@@ -91,6 +95,10 @@ struct kernel_set {
     const char *name;
 
     void (*gemm)(const gemm_args &, const worker &);
+    // The same result for 3 x 3 windows of stride 1 with zeros around, by F(outputs x outputs, 3 x 3) with outputs 2, 4
+    // or 6; for an upsampling window, which must be twice its input in size, always by F(4 x 4, 2 x 2). `residual` may
+    // not overlap `c` in either.
+    void (*winograd)(const gemm_args &, int outputs, const worker &);
     void (*attention)(const attention_args &, const worker &);
     void (*group_norm)(const group_norm_args &, const worker &);
     void (*layer_norm)(const layer_norm_args &, const worker &);
@@ -99,6 +107,7 @@ struct kernel_set {
 
     // Floats of scratch that each thread needs.
     int64_t (*gemm_scratch)(const gemm_args &);
+    int64_t (*winograd_scratch)(const gemm_args &, int outputs);
     int64_t (*attention_scratch)(const attention_args &);
     int64_t (*group_norm_scratch)(const group_norm_args &);
 

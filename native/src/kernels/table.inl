@@ -8,6 +8,8 @@
 #include "kernels/gemm/tile.inl"
 #include "kernels/gemm/expand.inl"
 #include "kernels/gemm/gemm.inl"
+#include "kernels/winograd/transforms.inl"
+#include "kernels/winograd/winograd.inl"
 #include "kernels/attention/attention.inl"
 #include "kernels/norm/norm.inl"
 #include "kernels/elementwise/elementwise.inl"
@@ -19,8 +21,9 @@ namespace aq::AQ_ISA {
 
 extern const kernel_set table;
 const kernel_set table = {
-    isa::AQ_ISA, AQ_STRING(AQ_ISA),  gemm,         attention,         group_norm,         layer_norm,
-    geglu,       silu,               gemm_scratch, attention_scratch, group_norm_scratch, expand_rows,
+    isa::AQ_ISA,  AQ_STRING(AQ_ISA), gemm,         winograd,         attention,         group_norm,
+    layer_norm,   geglu,             silu,         gemm_scratch,     winograd_scratch,  attention_scratch,
+    group_norm_scratch, expand_rows,
 };
 
 }  // namespace aq::AQ_ISA

@@ -103,7 +103,7 @@ aq_vae_info vae::info() const {
 
 ggml_tensor *vae::build_middle(graph &g, const half &h, ggml_tensor *x) {
     x = h.middle1.build(g, x, nullptr);
-    ggml_tensor *normed = group_norm(g, x, h.attention_norm, 1e-6f, false);
+    const operand normed = group_norm(g, x, h.attention_norm, 1e-6f, false);
     x = h.attention.build(g, normed, normed, x);
     return h.middle2.build(g, x, nullptr);
 }

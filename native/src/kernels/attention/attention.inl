@@ -1,29 +1,29 @@
 namespace aq::AQ_ISA {
 
 constexpr int64_t query_block = 96, key_block = 256 / tile_columns * tile_columns;
+constexpr int64_t score_stride = key_block + 16;  // so that rows do not fall on the same cache sets
 static_assert(query_block % tile_rows == 0, "query blocks are whole tiles");
 
 struct attention_buffers {
-    float *queries;  // panels [query_block / tile_rows][head_width][tile_rows], scaled by 1 / sqrt(head_width)
+    float *queries;  // [query_block][lda], scaled by 1 / sqrt(head_width)
     float *keys;     // panels [key_block / tile_columns][head_width][tile_columns]
     float *values;   // panels [padded width / tile_columns][key_block][tile_columns]
-    float *scores;   // [query_block][key_block], then the softmax numerators
-    float *numerators;  // one panel [key_block][tile_rows]
+    float *scores;   // [query_block][score_stride], then the softmax numerators
     float *sums;        // [query_block][padded width], numerators times values
     float *highest, *total;  // [query_block]: running maximum and denominator
     float *zeros;            // [head_width]
-    int64_t padded, size;
+    int64_t lda, padded, size;
 };
 
 static attention_buffers attention_layout(const attention_args &t, float *scratch) {
     attention_buffers s = {};
     scratch_space space = {scratch, 0};
     s.padded = round_up(t.head_width, tile_columns);
-    s.queries = space.take(query_block * t.head_width);
+    s.lda = round_up(t.head_width, lanes) + 16;
+    s.queries = space.take(query_block * s.lda);
     s.keys = space.take(key_block * t.head_width);
     s.values = space.take(key_block * s.padded);
-    s.scores = space.take(query_block * key_block);
-    s.numerators = space.take(key_block * tile_rows);
+    s.scores = space.take(query_block * score_stride);
     s.sums = space.take(query_block * s.padded);
     s.highest = space.take(query_block);
     s.total = space.take(query_block);
@@ -38,7 +38,7 @@ constexpr float minus_infinity = -1e30f;  // finite, so that differences of mask
 
 // One row of scores becomes e^(score - highest); sums so far are rescaled when the maximum rises.
 static void softmax_row(const attention_buffers &s, int64_t row, int64_t keys, int64_t visible) {
-    float *score = s.scores + row * key_block;
+    float *score = s.scores + row * score_stride;
     for (int64_t j = visible < 0 ? 0 : visible; j < keys; j++) score[j] = minus_infinity;
     vf most = set1(minus_infinity);
     int64_t j = 0;
@@ -83,14 +83,14 @@ static void attend(const attention_args &t, const attention_buffers &s, const vo
         return row < rows ? base + row * stride : s.zeros;
     };
 
-    for (int64_t i = 0; i < queries; i += tile_rows) {
-        const float *rows[tile_rows];
-        for (int64_t r = 0; r < tile_rows; r++) rows[r] = row_or_zeros(q, i + r, queries);
-        pack_rows<tile_rows>(rows, width, s.queries + i * width);
-    }
     const vf scale = set1(1.0f / sqrtf((float)width));
-    const int64_t packed = round_up(queries, tile_rows) * width;
-    for (int64_t i = 0; i < packed; i += lanes) store(s.queries + i, load(s.queries + i) * scale);
+    for (int64_t i = 0; i < round_up(queries, tile_rows); i++) {
+        const float *from = row_or_zeros(q, i, queries);
+        float *to = s.queries + i * s.lda;
+        int64_t c = 0;
+        for (; c + lanes <= width; c += lanes) store(to + c, load(from + c) * scale);
+        if (c < width) store_part(to + c, load_part(from + c, width - c) * scale, width - c);
+    }
     for (int64_t i = 0; i < queries; i++) {
         s.highest[i] = minus_infinity;
         s.total[i] = 0;
@@ -116,19 +116,17 @@ static void attend(const attention_args &t, const attention_buffers &s, const vo
         }
         for (int64_t j = 0; j < keys; j += tile_columns) {
             for (int64_t i = 0; i < queries; i += tile_rows) {
-                multiply_tile(width, s.queries + i * width, s.keys + j * width, s.scores + i * key_block + j, key_block,
-                              false);
+                multiply_tile(width, s.queries + i * s.lda, s.lda, s.keys + j * width, s.scores + i * score_stride + j,
+                              score_stride, false);
             }
         }
         for (int64_t i = 0; i < queries; i++) {
             softmax_row(s, i, keys, t.causal ? first_query + i + 1 - first : keys);
         }
         for (int64_t i = 0; i < queries; i += tile_rows) {
-            const float *rows[tile_rows];
-            for (int64_t r = 0; r < tile_rows; r++) rows[r] = s.scores + (i + r) * key_block;
-            pack_rows<tile_rows>(rows, keys, s.numerators);
             for (int64_t c = 0; c < s.padded; c += tile_columns) {
-                multiply_tile(keys, s.numerators, s.values + c * key_block, s.sums + i * s.padded + c, s.padded, true);
+                multiply_tile(keys, s.scores + i * score_stride, score_stride, s.values + c * key_block,
+                              s.sums + i * s.padded + c, s.padded, true);
             }
         }
     }

@@ -1,6 +1,6 @@
 // Packed, blocked matrix product after Goto and van de Geijn, "Anatomy of High-Performance Matrix Multiplication"
-// (ACM TOMS 34, 2008), with two sources of rows: a matrix of pixels, or the windows of a convolution gathered while
-// packing (so no im2col buffer). Weights are expanded while packing.
+// (ACM TOMS 34, 2008). Rows are the windows of a convolution, gathered block by block (so no im2col buffer); those of a
+// linear layer are single pixels. Weights are expanded while packing.
 //
 // Each thread owns a rectangle of C and packs what it needs itself; no thread waits for another.
 namespace aq::AQ_ISA {
@@ -18,15 +18,21 @@ static inline int64_t block_channels(const gemm_args &g) {
 }
 
 struct gemm_buffers {
-    float *a, *b, *expanded, *row, *zeros, *spare;
-    int64_t size;
+    float *a;         // [row_block][lda]: windows of a block of rows
+    float *b;         // panels [columns / tile_columns][depth][tile_columns]
+    float *expanded;  // a piece of one row of weights
+    float *row;       // [tile_columns][depth]: the rows of a panel before it is transposed
+    float *zeros;     // [depth]
+    float *spare;     // one tile
+    int64_t lda, size;
 };
 
 static gemm_buffers gemm_layout(const gemm_args &g, float *scratch) {
     const int64_t depth = block_channels(g) * taps(g);
     gemm_buffers s = {};
     scratch_space space = {scratch, 0};
-    s.a = space.take(row_block * depth);
+    s.lda = depth + 16;  // so that rows do not fall on the same cache sets
+    s.a = space.take(row_block * s.lda);
     s.b = space.take(round_up(column_block, tile_columns) * depth);
     s.expanded = space.take(depth + 2 * longest_block);
     s.row = space.take(tile_columns * depth);
@@ -42,32 +48,30 @@ struct rectangle {
     int64_t row, row_end, column, column_end;
 };
 
-// Divides C among threads: of all grids of threads the one with the least estimated time of its slowest thread, in
-// units of one multiply-add vector: the products, packing rows once for each column block, expanding weights once.
-static rectangle own_part(const gemm_args &g, const worker &w) {
-    const int64_t row_tiles = (g.rows + tile_rows - 1) / tile_rows;
-    const int64_t column_tiles = (g.weights.rows + tile_columns - 1) / tile_columns;
+// Divides rows x columns among threads in whole steps: of all grids of threads the one whose slowest thread takes least
+// time, as `time(rows, columns)` estimates it.
+template <class Time>
+static rectangle own_part(int64_t rows, int64_t row_step, int64_t columns, int64_t column_step, const worker &w,
+                          Time time) {
+    const int64_t row_steps = (rows + row_step - 1) / row_step, column_steps = (columns + column_step - 1) / column_step;
     double best = 0;
     int64_t best_down = 1;
     for (int64_t down = 1; down <= w.count; down++) {
         if (w.count % down != 0) continue;
         const int64_t across = w.count / down;
-        const int64_t rows = (row_tiles + down - 1) / down * tile_rows;
-        const int64_t columns = (column_tiles + across - 1) / across * tile_columns;
-        const int64_t passes = (columns + column_block - 1) / column_block;
-        const double time = (double)rows * (double)columns / lanes + (double)rows * (double)passes + 2.0 * (double)columns;
-        if (down == 1 || time < best) {
-            best = time;
+        const double estimate = time((double)((row_steps + down - 1) / down * row_step),
+                                     (double)((column_steps + across - 1) / across * column_step));
+        if (down == 1 || estimate < best) {
+            best = estimate;
             best_down = down;
         }
     }
     const int64_t across = w.count / best_down, i = w.index / across, j = w.index % across;
-    const auto cut = [](int64_t tiles, int64_t part, int64_t parts, int64_t size, int64_t limit) {
-        return smaller(tiles * part / parts * size, limit);
+    const auto cut = [](int64_t steps, int64_t part, int64_t parts, int64_t size, int64_t limit) {
+        return smaller(steps * part / parts * size, limit);
     };
-    return {cut(row_tiles, i, best_down, tile_rows, g.rows), cut(row_tiles, i + 1, best_down, tile_rows, g.rows),
-            cut(column_tiles, j, across, tile_columns, g.weights.rows),
-            cut(column_tiles, j + 1, across, tile_columns, g.weights.rows)};
+    return {cut(row_steps, i, best_down, row_step, rows), cut(row_steps, i + 1, best_down, row_step, rows),
+            cut(column_steps, j, across, column_step, columns), cut(column_steps, j + 1, across, column_step, columns)};
 }
 
 // Panels of weights for `columns` outputs and `channels` input channels, k running over (tap, channel).
@@ -97,34 +101,44 @@ static void pack_weights(const gemm_args &g, const gemm_buffers &s, int64_t colu
     }
 }
 
-// Panels of `rows` windows for the same channels.
+// Some channels of one pixel of the input, as the product sees them.
+static inline void read_pixel(const gemm_args &g, int64_t image, int64_t pixel, int64_t channel, int64_t channels,
+                              float *to) {
+    const float *from = g.a + (image * g.view.in_h * g.view.in_w + pixel) * g.lda + channel;
+    if (g.scale == nullptr) {
+        memcpy(to, from, (size_t)channels * sizeof(float));
+        return;
+    }
+    const float *scale = g.scale + image * g.channels + channel, *offset = g.offset + image * g.channels + channel;
+    for (int64_t c = 0; c < channels; c += lanes) {
+        const int64_t n = smaller(lanes, channels - c);
+        const auto read = [&](const float *p) { return n == lanes ? load(p + c) : load_part(p + c, n); };
+        vf x = fma(read(from), read(scale), read(offset));
+        if (g.silu) x = silu(x);
+        if (n == lanes) store(to + c, x);
+        else store_part(to + c, x, n);
+    }
+}
+
+// `rows` windows for the same channels, one after the other.
 static void pack_windows(const gemm_args &g, const gemm_buffers &s, int64_t row, int64_t rows, int64_t channel,
                          int64_t channels) {
     const window &v = g.view;
-    const int64_t t = taps(g), pixels = (int64_t)v.out_h * v.out_w;
+    const int64_t pixels = (int64_t)v.out_h * v.out_w;
     // An upsampled image may be one pixel short of twice its source in either direction.
     const int64_t bound_h = v.upsample == 2 ? v.out_h : v.in_h, bound_w = v.upsample == 2 ? v.out_w : v.in_w;
     const int shift = v.upsample == 2 ? 1 : 0;
-    float *panel = s.a;
-    for (int64_t i = 0; i < rows; i += tile_rows, panel += tile_rows * channels * t) {
-        const float *image[tile_rows];
-        int64_t top[tile_rows], left[tile_rows];
-        for (int64_t r = 0; r < tile_rows; r++) {
-            const int64_t at = row + i + r, pixel = at % pixels;
-            image[r] = i + r < rows ? g.a + at / pixels * v.in_h * v.in_w * g.lda + channel : nullptr;
-            top[r] = pixel / v.out_w * v.stride - v.pad_top;
-            left[r] = pixel % v.out_w * v.stride - v.pad_left;
-        }
-        float *to = panel;
-        for (int64_t ky = 0; ky < v.kernel_h; ky++) {
-            for (int64_t kx = 0; kx < v.kernel_w; kx++, to += channels * tile_rows) {
-                const float *from[tile_rows];
-                for (int64_t r = 0; r < tile_rows; r++) {
-                    const int64_t y = top[r] + ky, x = left[r] + kx;
-                    const bool inside = image[r] != nullptr && y >= 0 && y < bound_h && x >= 0 && x < bound_w;
-                    from[r] = inside ? image[r] + ((y >> shift) * v.in_w + (x >> shift)) * g.lda : s.zeros;
+    for (int64_t i = 0; i < rows; i++) {
+        const int64_t image = (row + i) / pixels, pixel = (row + i) % pixels;
+        const int64_t top = pixel / v.out_w * v.stride - v.pad_top, left = pixel % v.out_w * v.stride - v.pad_left;
+        float *to = s.a + i * s.lda;
+        for (int64_t y = top; y < top + v.kernel_h; y++) {
+            for (int64_t x = left; x < left + v.kernel_w; x++, to += channels) {
+                if (y < 0 || y >= bound_h || x < 0 || x >= bound_w) {
+                    memset(to, 0, (size_t)channels * sizeof(float));
+                } else {
+                    read_pixel(g, image, (y >> shift) * v.in_w + (x >> shift), channel, channels, to);
                 }
-                pack_rows<tile_rows>(from, channels, to);
             }
         }
     }
@@ -140,31 +154,38 @@ static inline vf activate(vf x, activation act) {
     return x;
 }
 
-// Bias, activation and residual on a finished part of C, while it is still in the cache.
+// Bias, activation and residual on up to one vector of finished sums, on their way to row `row` of C.
+static inline void finish_vector(const gemm_args &g, int64_t row, int64_t image, int64_t column, int64_t count, vf sum) {
+    const bool whole = count == lanes;
+    const auto read = [&](const float *p) { return whole ? load(p) : load_part(p, count); };
+    if (g.bias) sum = sum + read(g.bias + column);
+    if (g.image_bias) sum = sum + read(g.image_bias + image * g.weights.rows + column);
+    sum = activate(sum, g.act);
+    if (g.residual) sum = sum + read(g.residual + row * g.ldr + column);
+    float *to = g.c + row * g.ldc + column;
+    if (whole) store(to, sum);
+    else store_part(to, sum, count);
+}
+
+// The same for a part of C whose sums already lie there, while it is still in the cache.
 static void finish(const gemm_args &g, int64_t row, int64_t rows, int64_t column, int64_t columns) {
     const int64_t pixels = (int64_t)g.view.out_h * g.view.out_w;
     for (int64_t r = row; r < row + rows; r++) {
-        float *c = g.c + r * g.ldc + column;
-        const float *bias = g.bias ? g.bias + column : nullptr;
-        const float *image_bias = g.image_bias ? g.image_bias + r / pixels * g.weights.rows + column : nullptr;
-        const float *residual = g.residual ? g.residual + r * g.ldr + column : nullptr;
+        const float *c = g.c + r * g.ldc + column;
         for (int64_t j = 0; j < columns; j += lanes) {
             const int64_t n = smaller(lanes, columns - j);
-            const bool whole = n == lanes;
-            const auto read = [&](const float *p) { return whole ? load(p + j) : load_part(p + j, n); };
-            vf x = read(c);
-            if (bias) x = x + read(bias);
-            if (image_bias) x = x + read(image_bias);
-            x = activate(x, g.act);
-            if (residual) x = x + read(residual);
-            if (whole) store(c + j, x);
-            else store_part(c + j, x, n);
+            finish_vector(g, r, r / pixels, column + j, n, n == lanes ? load(c + j) : load_part(c + j, n));
         }
     }
 }
 
 static void gemm(const gemm_args &g, const worker &w) {
-    const rectangle own = own_part(g, w);
+    // In multiply-add vectors for each k: the products, rows packed once for each column block, weights expanded once.
+    const rectangle own =
+        own_part(g.rows, tile_rows, g.weights.rows, tile_columns, w, [](double rows, double columns) {
+            const double passes = columns > column_block ? columns / column_block : 1;
+            return rows * columns / lanes + rows * passes + 2 * columns;
+        });
     if (own.row == own.row_end || own.column == own.column_end) return;
     const gemm_buffers s = gemm_layout(g, w.scratch);
     memset(s.zeros, 0, (size_t)(block_channels(g) * taps(g)) * sizeof(float));
@@ -183,10 +204,13 @@ static void gemm(const gemm_args &g, const worker &w) {
                     const int64_t width = smaller(tile_columns, columns - j);
                     for (int64_t i = 0; i < rows; i += tile_rows) {
                         const int64_t height = smaller(tile_rows, rows - i);
-                        const float *a = s.a + i * depth, *b = s.b + j * depth;
+                        const float *a = s.a + i * s.lda, *b = s.b + j * depth;
                         float *c = g.c + (row + i) * g.ldc + column + j;
-                        if (height == tile_rows && width == tile_columns) multiply_tile(depth, a, b, c, g.ldc, add);
-                        else multiply_tile_part(depth, a, b, c, g.ldc, add, height, width, s.spare);
+                        if (height == tile_rows && width == tile_columns) {
+                            multiply_tile(depth, a, s.lda, b, c, g.ldc, add);
+                        } else {
+                            multiply_tile_part(depth, a, s.lda, b, c, g.ldc, add, height, width, s.spare);
+                        }
                     }
                 }
                 if (last) finish(g, row, rows, column, columns);

@@ -3,21 +3,23 @@ namespace aq::AQ_ISA {
 
 constexpr int tile_columns = tile_vectors * lanes;
 
-// c[i][j] (+)= sum_k a[k][i] b[k][j] for a whole tile; a and b are panels.
-static inline void multiply_tile(int64_t depth, const float *a, const float *b, float *c, int64_t ldc, bool add) {
+// c[i][j] (+)= sum_k a[i][k] b[k][j] for a whole tile: rows of a are `lda` floats apart, b is a panel. Each value of a
+// is broadcast, so rows need no packing beyond lying close together.
+static inline void multiply_tile(int64_t depth, const float *a, int64_t lda, const float *b, float *c, int64_t ldc,
+                                 bool add) {
     vf sum[tile_rows][tile_vectors];
     AQ_UNROLL
     for (int i = 0; i < tile_rows; i++) {
         AQ_UNROLL
         for (int j = 0; j < tile_vectors; j++) sum[i][j] = set1(0.0f);
     }
-    for (int64_t k = 0; k < depth; k++, a += tile_rows, b += tile_columns) {
+    for (int64_t k = 0; k < depth; k++, b += tile_columns) {
         vf column[tile_vectors];
         AQ_UNROLL
         for (int j = 0; j < tile_vectors; j++) column[j] = load(b + j * lanes);
         AQ_UNROLL
         for (int i = 0; i < tile_rows; i++) {
-            const vf row = set1(a[i]);
+            const vf row = set1(a[i * lda + k]);
             AQ_UNROLL
             for (int j = 0; j < tile_vectors; j++) sum[i][j] = fma(row, column[j], sum[i][j]);
         }
@@ -33,9 +35,9 @@ static inline void multiply_tile(int64_t depth, const float *a, const float *b, 
 }
 
 // The same for the upper left rows x columns part of a tile; `spare` holds one whole tile.
-static inline void multiply_tile_part(int64_t depth, const float *a, const float *b, float *c, int64_t ldc, bool add,
-                                      int64_t rows, int64_t columns, float *spare) {
-    multiply_tile(depth, a, b, spare, tile_columns, false);
+static inline void multiply_tile_part(int64_t depth, const float *a, int64_t lda, const float *b, float *c, int64_t ldc,
+                                      bool add, int64_t rows, int64_t columns, float *spare) {
+    multiply_tile(depth, a, lda, b, spare, tile_columns, false);
     for (int64_t i = 0; i < rows; i++) {
         for (int64_t j = 0; j < columns; j++) {
             const float x = spare[i * tile_columns + j];

@@ -1,6 +1,6 @@
 namespace aq::AQ_ISA {
 
-static int64_t group_norm_scratch(const group_norm_args &g) { return 6 * round_up(g.channels, 16); }
+static int64_t group_norm_scratch(const group_norm_args &g) { return 4 * round_up(g.channels, 16); }
 
 // Adds the values and squares of one run of pixels to the sums of each channel. Within the run float32 sums go around
 // its first pixel and the run is short, so they keep their digits whatever the mean is.
@@ -34,14 +34,13 @@ static void group_norm(const group_norm_args &g, const worker &w) {
     const int64_t first_item = items * w.index / w.count, last_item = items * (w.index + 1) / w.count;
     const int64_t padded = round_up(g.channels, 16);
     double *sum = (double *)w.scratch, *square = sum + padded;
-    float *scale = w.scratch + 4 * padded, *offset = scale + padded;
 
     for (int64_t item = first_item; item < last_item;) {
         const int64_t image = item / g.groups, first_group = item % g.groups;
         const int64_t groups = smaller(last_item - item, g.groups - first_group);
         const int64_t begin = first_group * width, channels = groups * width;
         const float *x = g.x + image * g.pixels * g.channels + begin;
-        float *y = g.y + image * g.pixels * g.channels + begin;
+        float *scale = g.factors + image * g.channels + begin, *offset = scale + g.images * g.channels;
         item += groups;
 
         for (int64_t c = 0; c < channels; c++) sum[c] = square[c] = 0;
@@ -60,16 +59,6 @@ static void group_norm(const group_norm_args &g, const worker &w) {
             for (int64_t c = c0; c < c0 + width; c++) {
                 scale[c] = (float)(factor * (double)g.weight[begin + c]);
                 offset[c] = (float)((double)g.bias[begin + c] - mean * factor * (double)g.weight[begin + c]);
-            }
-        }
-        for (int64_t p = 0; p < g.pixels; p++, x += g.channels, y += g.channels) {
-            for (int64_t c = 0; c < channels; c += lanes) {
-                const int64_t n = smaller(lanes, channels - c);
-                const auto read = [&](const float *from) { return n == lanes ? load(from) : load_part(from, n); };
-                vf v = fma(read(x + c), read(scale + c), read(offset + c));
-                if (g.silu) v = silu(v);
-                if (n == lanes) store(y + c, v);
-                else store_part(y + c, v, n);
             }
         }
     }

@@ -55,12 +55,4 @@ static inline void transpose4x4(const float *const *from, float *to, int64_t str
     vst1q_f32(to + 3 * stride, vcombine_f32(vget_high_f32(ab.val[1]), vget_high_f32(cd.val[1])));
 }
 
-// to[j * stride + i] = from[i][j] for 2 x 4 values.
-static inline void transpose2x4(const float *const *from, float *to, int64_t stride) {
-    for (int j = 0; j < 4; j++) {
-        to[j * stride] = from[0][j];
-        to[j * stride + 1] = from[1][j];
-    }
-}
-
 }  // namespace aq::neon

@@ -1,4 +1,4 @@
-// Panels: `width` rows side by side, [k][width], so that a tile kernel reads both operands front to back.
+// Panels: `width` rows side by side, [k][width], so that a tile kernel reads vectors across rows.
 namespace aq::AQ_ISA {
 
 // Hands out pieces of a thread's scratch; with no memory behind it, it only measures.
@@ -15,14 +15,13 @@ struct scratch_space {
 
 // panel[k * width + row] = rows[row][k] for k < depth.
 template <int width> static inline void pack_rows(const float *const *rows, int64_t depth, float *panel) {
+    static_assert(width % 4 == 0, "panels are transposed 4 x 4");
     const float *from[width];
     for (int row = 0; row < width; row++) from[row] = rows[row];
     int64_t k = 0;
     for (; k + 4 <= depth; k += 4, panel += 4 * width) {
-        int row = 0;
-        for (; row + 4 <= width; row += 4) transpose4x4(from + row, panel + row, width);
-        for (; row + 2 <= width; row += 2) transpose2x4(from + row, panel + row, width);
-        for (row = 0; row < width; row++) from[row] += 4;
+        for (int row = 0; row < width; row += 4) transpose4x4(from + row, panel + row, width);
+        for (int row = 0; row < width; row++) from[row] += 4;
     }
     for (; k < depth; k++, panel += width) {
         for (int row = 0; row < width; row++) panel[row] = *from[row]++;

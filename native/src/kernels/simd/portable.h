@@ -1,47 +1,56 @@
-// Standard C++ only: 4 lanes that any compiler can turn into the vectors of its target.
+// Any processor: 4 lanes by the vector extension of GCC and Clang, which compile it to what the target has.
 #pragma once
 
-#include <math.h>
 #include <stdint.h>
 #include <string.h>
 
 namespace aq::portable {
 
+typedef float floats __attribute__((vector_size(16)));
+typedef int32_t ints __attribute__((vector_size(16)));
+
+struct vf {
+    floats v;
+};
 constexpr int lanes = 4;
 constexpr int tile_rows = 4, tile_vectors = 2;
-struct vf {
-    float v[lanes];
-};
 
-template <class F> static inline vf each(F f) {
+static inline vf set1(float x) { return {floats{x, x, x, x}}; }
+static inline vf load(const float *p) {
     vf r;
-    for (int i = 0; i < lanes; i++) r.v[i] = f(i);
+    memcpy(&r.v, p, sizeof r.v);
     return r;
 }
+static inline void store(float *p, vf x) { memcpy(p, &x.v, sizeof x.v); }
+static inline vf operator+(vf a, vf b) { return {a.v + b.v}; }
+static inline vf operator-(vf a, vf b) { return {a.v - b.v}; }
+static inline vf operator*(vf a, vf b) { return {a.v * b.v}; }
+static inline vf operator/(vf a, vf b) { return {a.v / b.v}; }
+static inline vf fma(vf a, vf b, vf c) { return {a.v * b.v + c.v}; }
+static inline vf max(vf a, vf b) { return {a.v > b.v ? a.v : b.v}; }
+static inline vf min(vf a, vf b) { return {a.v < b.v ? a.v : b.v}; }
+static inline vf abs(vf a) { return {(floats)((ints)a.v & 0x7fffffff)}; }
+static inline vf copy_sign(vf magnitude, vf sign) {
+    const ints mask = {INT32_MIN, INT32_MIN, INT32_MIN, INT32_MIN};
+    return {(floats)(((ints)magnitude.v & ~mask) | ((ints)sign.v & mask))};
+}
 
-static inline vf set1(float x) { return {{x, x, x, x}}; }
-static inline vf load(const float *p) { return each([=](int i) { return p[i]; }); }
-static inline void store(float *p, vf x) { memcpy(p, x.v, sizeof x.v); }
-static inline vf operator+(vf a, vf b) { return each([=](int i) { return a.v[i] + b.v[i]; }); }
-static inline vf operator-(vf a, vf b) { return each([=](int i) { return a.v[i] - b.v[i]; }); }
-static inline vf operator*(vf a, vf b) { return each([=](int i) { return a.v[i] * b.v[i]; }); }
-static inline vf operator/(vf a, vf b) { return each([=](int i) { return a.v[i] / b.v[i]; }); }
-static inline vf fma(vf a, vf b, vf c) { return each([=](int i) { return a.v[i] * b.v[i] + c.v[i]; }); }
-static inline vf max(vf a, vf b) { return each([=](int i) { return a.v[i] > b.v[i] ? a.v[i] : b.v[i]; }); }
-static inline vf min(vf a, vf b) { return each([=](int i) { return a.v[i] < b.v[i] ? a.v[i] : b.v[i]; }); }
-static inline vf abs(vf a) { return each([=](int i) { return fabsf(a.v[i]); }); }
-static inline vf copy_sign(vf m, vf s) { return each([=](int i) { return copysignf(m.v[i], s.v[i]); }); }
-static inline vf round(vf a) { return each([=](int i) { return nearbyintf(a.v[i]); }); }
+// To whole numbers, for |a| under 2^22: adding 1.5 * 2^23 leaves no bits for a fraction.
+static inline vf round(vf a) {
+    const floats shift = {12582912.0f, 12582912.0f, 12582912.0f, 12582912.0f};
+    return {(a.v + shift) - shift};
+}
+
+// 2 to the power n for whole n from -126 to 127; anything for NaN.
+static inline vf power_of_two(vf n) {
+    const floats number = n.v == n.v ? n.v : floats{0, 0, 0, 0};
+    return {(floats)((__builtin_convertvector(number, ints) + 127) << 23)};
+}
 
 static inline float from_bits(uint32_t bits) {
     float x;
     memcpy(&x, &bits, sizeof x);
     return x;
-}
-
-// 2 to the power n for whole n from -126 to 127; for NaN, which no int32_t can hold, any number.
-static inline vf power_of_two(vf n) {
-    return each([=](int i) { return from_bits((uint32_t)((n.v[i] >= -126 ? (int32_t)n.v[i] : 0) + 127) << 23); });
 }
 
 static inline uint32_t read16(const uint8_t *p) {
@@ -59,23 +68,18 @@ static inline float f16_value(uint32_t half) {
 }
 
 static inline vf load_f16(const uint8_t *p) {
-    return each([=](int i) { return f16_value(read16(p + 2 * i)); });
+    return {floats{f16_value(read16(p)), f16_value(read16(p + 2)), f16_value(read16(p + 4)), f16_value(read16(p + 6))}};
 }
 static inline vf load_bf16(const uint8_t *p) {
-    return each([=](int i) { return from_bits(read16(p + 2 * i) << 16); });
+    return {floats{from_bits(read16(p) << 16), from_bits(read16(p + 2) << 16), from_bits(read16(p + 4) << 16),
+                   from_bits(read16(p + 6) << 16)}};
 }
 
-// to[j * stride + i] = from[i][j] for 4 x 4 and 2 x 4 values.
-template <int rows> static inline void transpose_rows(const float *const *from, float *to, int64_t stride) {
-    for (int j = 0; j < 4; j++) {
-        for (int i = 0; i < rows; i++) to[j * stride + i] = from[i][j];
-    }
-}
+// to[j * stride + i] = from[i][j] for 4 x 4 values.
 static inline void transpose4x4(const float *const *from, float *to, int64_t stride) {
-    transpose_rows<4>(from, to, stride);
-}
-static inline void transpose2x4(const float *const *from, float *to, int64_t stride) {
-    transpose_rows<2>(from, to, stride);
+    for (int j = 0; j < 4; j++) {
+        for (int i = 0; i < 4; i++) to[j * stride + i] = from[i][j];
+    }
 }
 
 }  // namespace aq::portable

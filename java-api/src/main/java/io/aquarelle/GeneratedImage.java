@@ -4,8 +4,9 @@ import java.awt.image.BufferedImage;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.AccessDeniedException;
 import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
@@ -32,13 +33,14 @@ public final class GeneratedImage {
     private final byte[] rgb;
     private final long seed;
     private final String infotext;
+    private final int unetCalls;
 
     /**
      * Copies {@code rgb}.
      *
      * @param rgb [height][width][3]
      */
-    GeneratedImage(int width, int height, byte[] rgb, long seed, String infotext) {
+    GeneratedImage(int width, int height, byte[] rgb, long seed, String infotext, int unetCalls) {
         if (width < 1 || height < 1 || rgb.length != 3L * width * height) {
             throw new IllegalArgumentException(
                     "an image of " + width + "x" + height + " pixels can't be made of " + rgb.length + " bytes");
@@ -48,11 +50,17 @@ public final class GeneratedImage {
         this.rgb = rgb.clone();
         this.seed = seed;
         this.infotext = infotext;
+        this.unetCalls = unetCalls;
     }
 
     /** Pixels in a row. */
     public int width() {
         return width;
+    }
+
+    /** Evaluations of the UNet that it took, with and without the prompt counted apart. */
+    public int unetCalls() {
+        return unetCalls;
     }
 
     /** Rows. */
@@ -114,7 +122,8 @@ public final class GeneratedImage {
                 return writer;
             }
         }
-        throw new IllegalStateException("this Java runtime can't write PNG files; use one with the module java.desktop");
+        throw new IllegalStateException(
+                "this Java runtime can't write PNG files; use one with the module java.desktop");
     }
 
     /** tEXt, which every program reads but which holds Latin-1 only, or else iTXt, which holds UTF-8. */
@@ -150,16 +159,25 @@ public final class GeneratedImage {
         Path hidden = target.resolveSibling(
                 ".aquarelle-%016x.part".formatted(ThreadLocalRandom.current().nextLong()));
         try {
-            Files.write(hidden, png, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE, StandardOpenOption.SYNC);
+            write(hidden, png);
             Files.move(hidden, target, StandardCopyOption.ATOMIC_MOVE);
-        } catch (AccessDeniedException e) {
-            throw new AccessDeniedException(file.toString(), null, "you may not write to its folder; choose another");
         } catch (FileSystemException e) {
-            throw new FileSystemException(file.toString(), null, "cannot be written: " + e.getReason());
+            String reason = e.getReason() == null ? "its folder takes no new files; choose another" : e.getReason();
+            throw new IOException(file + " cannot be written: " + reason, e);
         } catch (IOException e) {
             throw new IOException(file + " cannot be written: " + e.getMessage(), e);
         } finally {
             Files.deleteIfExists(hidden);
+        }
+    }
+
+    private static void write(Path file, byte[] bytes) throws IOException {
+        try (var channel = FileChannel.open(file, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE)) {
+            ByteBuffer rest = ByteBuffer.wrap(bytes);
+            while (rest.hasRemaining()) {
+                channel.write(rest);
+            }
+            channel.force(true); // the rename must not reach the disk before the content
         }
     }
 

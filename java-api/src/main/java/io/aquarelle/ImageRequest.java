@@ -91,6 +91,21 @@ public record ImageRequest(
         return new Builder(prompt);
     }
 
+    /** Starts a request with everything as in this one. */
+    public Builder toBuilder() {
+        return new Builder(prompt)
+                .negativePrompt(negativePrompt)
+                .size(width, height)
+                .steps(steps)
+                .guidance(guidance)
+                .seed(seed)
+                .rng(rng)
+                .sampler(sampler)
+                .schedule(schedule)
+                .batch(batch)
+                .clipSkip(clipSkip);
+    }
+
     /** Collects the parts of a request; see {@link ImageRequest} for their meaning. */
     public static final class Builder {
         private final String prompt;

@@ -3,6 +3,7 @@ package io.aquarelle;
 import io.aquarelle.model.Autoencoder;
 import io.aquarelle.model.Checkpoint;
 import io.aquarelle.model.Engine;
+import io.aquarelle.model.EngineOptions;
 import io.aquarelle.model.ModelFamily;
 import io.aquarelle.model.ModelFormatException;
 import io.aquarelle.model.ModelSpec;
@@ -19,12 +20,12 @@ record Networks(Engine engine, TextEncoder text, UNet unet, Autoencoder vae) imp
      *
      * @throws ModelFormatException if one is missing, is not supported, or does not fit the others
      */
-    static Networks open(Checkpoint checkpoint, ModelSpec spec, int threads) throws IOException {
+    static Networks open(Checkpoint checkpoint, ModelSpec spec, EngineOptions options) throws IOException {
         if (spec.family() != ModelFamily.SD1) {
             throw new ModelFormatException(
                     checkpoint.path(), "is an " + spec.family().title() + " model; only SD 1.x is supported so far");
         }
-        Engine engine = Engine.create(threads);
+        Engine engine = Engine.create(options);
         TextEncoder text = null;
         UNet unet = null;
         Autoencoder vae = null;

@@ -4,6 +4,7 @@ import io.aquarelle.Progress.Phase;
 import io.aquarelle.model.Autoencoder;
 import io.aquarelle.model.CallControl;
 import io.aquarelle.model.Checkpoint;
+import io.aquarelle.model.EngineOptions;
 import io.aquarelle.model.ModelFormatException;
 import io.aquarelle.model.ModelSpec;
 import io.aquarelle.model.UNet;
@@ -36,7 +37,7 @@ import org.jspecify.annotations.Nullable;
 public final class Pipeline implements AutoCloseable {
     private final ModelSpec spec;
     private final Checkpoint checkpoint;
-    private final int threads;
+    private final EngineOptions options;
     private final Networks networks;
     private final NoiseSchedule noiseSchedule = NoiseSchedule.stableDiffusion();
     private final ReentrantLock turn = new ReentrantLock();
@@ -44,11 +45,11 @@ public final class Pipeline implements AutoCloseable {
     private boolean open = true; // guarded by turn
 
     /** {@code checkpoint} was retained for this pipeline. */
-    private Pipeline(Checkpoint checkpoint, int threads) throws IOException {
+    private Pipeline(Checkpoint checkpoint, EngineOptions options) throws IOException {
         this.checkpoint = checkpoint;
-        this.threads = threads;
+        this.options = options;
         spec = ModelSpec.of(checkpoint);
-        networks = Networks.open(checkpoint, spec, threads);
+        networks = Networks.open(checkpoint, spec, options);
     }
 
     /**
@@ -58,19 +59,18 @@ public final class Pipeline implements AutoCloseable {
      * @throws IOException if it cannot be read
      */
     public static Pipeline open(Path model) throws IOException {
-        return open(model, Runtime.getRuntime().availableProcessors());
+        return open(model, EngineOptions.best());
     }
 
     /**
      * Opens a model.
      *
-     * @param threads how many compute, 1 to 512
+     * @param options threads and kernels to compute with
      * @throws ModelFormatException if the file is damaged or no model that can be run
      * @throws IOException if it cannot be read
-     * @throws IllegalArgumentException if the number of threads is out of range
      */
-    public static Pipeline open(Path model, int threads) throws IOException {
-        return own(Checkpoint.open(model), threads);
+    public static Pipeline open(Path model, EngineOptions options) throws IOException {
+        return own(Checkpoint.open(model), options);
     }
 
     /**
@@ -81,15 +81,15 @@ public final class Pipeline implements AutoCloseable {
      */
     public Pipeline share() {
         try {
-            return own(checkpoint.retain(), threads);
+            return own(checkpoint.retain(), options);
         } catch (IOException e) {
             throw new IllegalStateException(checkpoint.path() + " could be opened once but not again", e);
         }
     }
 
-    private static Pipeline own(Checkpoint checkpoint, int threads) throws IOException {
+    private static Pipeline own(Checkpoint checkpoint, EngineOptions options) throws IOException {
         try {
-            return new Pipeline(checkpoint, threads);
+            return new Pipeline(checkpoint, options);
         } catch (Throwable e) {
             checkpoint.close();
             throw e;
@@ -223,7 +223,7 @@ public final class Pipeline implements AutoCloseable {
                             new Progress(Phase.DENOISE, image, step + 1, steps)));
 
             listener.progress(new Progress(Phase.DECODE, image, 0, 1));
-            images.add(decode(latent, height, width, seed, request, control));
+            images.add(decode(latent, height, width, seed, request, denoiser.calls(), control));
             listener.progress(new Progress(Phase.DECODE, image, 1, 1));
         }
         return images;
@@ -238,7 +238,13 @@ public final class Pipeline implements AutoCloseable {
     }
 
     private GeneratedImage decode(
-            float[] latent, int height, int width, long seed, ImageRequest request, CallControl control) {
+            float[] latent,
+            int height,
+            int width,
+            long seed,
+            ImageRequest request,
+            int unetCalls,
+            CallControl control) {
         Autoencoder vae = networks.vae();
         float[] unscaled = latent.clone();
         for (int i = 0; i < unscaled.length; i++) {
@@ -252,7 +258,7 @@ public final class Pipeline implements AutoCloseable {
             }
         }
         return new GeneratedImage(
-                request.width(), request.height(), rgb(planes), seed, Infotext.of(request, seed, checkpoint.path()));
+                request.width(), request.height(), rgb(planes), seed, Infotext.of(request, seed, checkpoint.path()), unetCalls);
     }
 
     /** [3][pixels] from -1 to 1, to [pixels][3] bytes, rounding half up. */

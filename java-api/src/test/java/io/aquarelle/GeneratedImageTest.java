@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.awt.image.BufferedImage;
 import java.io.ByteArrayInputStream;
@@ -26,15 +27,31 @@ import org.junit.jupiter.api.io.TempDir;
 
 class GeneratedImageTest {
     private static final byte[] SIX_PIXELS = {
-        0, 1, 2, (byte) 255, (byte) 254, (byte) 253, 10, 20, 30,
-        (byte) 128, (byte) 127, 0, 0, 0, (byte) 200, 5, (byte) 250, 5
+        0,
+        1,
+        2,
+        (byte) 255,
+        (byte) 254,
+        (byte) 253,
+        10,
+        20,
+        30,
+        (byte) 128,
+        (byte) 127,
+        0,
+        0,
+        0,
+        (byte) 200,
+        5,
+        (byte) 250,
+        5
     };
 
     @TempDir
     Path folder;
 
     private static GeneratedImage image(String infotext) {
-        return new GeneratedImage(3, 2, SIX_PIXELS, 42, infotext);
+        return new GeneratedImage(3, 2, SIX_PIXELS, 42, infotext, 8);
     }
 
     @Test
@@ -54,8 +71,8 @@ class GeneratedImageTest {
     void pngHoldsThePixelsUnchanged() throws IOException {
         byte[] rgb = new byte[3 * 40 * 24];
         new Random(1).nextBytes(rgb);
-        BufferedImage read = ImageIO.read(
-                new ByteArrayInputStream(new GeneratedImage(40, 24, rgb, 0, "a prompt").png()));
+        BufferedImage read =
+                ImageIO.read(new ByteArrayInputStream(new GeneratedImage(40, 24, rgb, 0, "a prompt", 8).png()));
         for (int i = 0; i < 40 * 24; i++) {
             int expected = (rgb[3 * i] & 0xff) << 16 | (rgb[3 * i + 1] & 0xff) << 8 | rgb[3 * i + 2] & 0xff;
             assertEquals(expected, read.getRGB(i % 40, i / 40) & 0xffffff, "pixel " + i);
@@ -92,7 +109,7 @@ class GeneratedImageTest {
     @Test
     void laterChangesOfArraysDoNotReachTheImage() {
         byte[] rgb = SIX_PIXELS.clone();
-        var image = new GeneratedImage(3, 2, rgb, 42, "");
+        var image = new GeneratedImage(3, 2, rgb, 42, "", 8);
         Arrays.fill(rgb, (byte) 99);
         Arrays.fill(image.rgb(), (byte) 99);
         assertArrayEquals(SIX_PIXELS, image.rgb());
@@ -100,11 +117,11 @@ class GeneratedImageTest {
 
     @Test
     void bytesMustMatchTheSize() {
-        assertThrows(IllegalArgumentException.class, () -> new GeneratedImage(3, 3, SIX_PIXELS, 0, ""));
-        assertThrows(IllegalArgumentException.class, () -> new GeneratedImage(0, 2, new byte[0], 0, ""));
-        assertThrows(IllegalArgumentException.class, () -> new GeneratedImage(-3, -2, SIX_PIXELS, 0, ""));
+        assertThrows(IllegalArgumentException.class, () -> new GeneratedImage(3, 3, SIX_PIXELS, 0, "", 8));
+        assertThrows(IllegalArgumentException.class, () -> new GeneratedImage(0, 2, new byte[0], 0, "", 8));
+        assertThrows(IllegalArgumentException.class, () -> new GeneratedImage(-3, -2, SIX_PIXELS, 0, "", 8));
         // 3 * 65536 * 65536 is 0 in 32 bits
-        assertThrows(IllegalArgumentException.class, () -> new GeneratedImage(65536, 65536, new byte[0], 0, ""));
+        assertThrows(IllegalArgumentException.class, () -> new GeneratedImage(65536, 65536, new byte[0], 0, "", 8));
     }
 
     @Test
@@ -126,7 +143,8 @@ class GeneratedImageTest {
 
     @Test
     void writePngTakesARelativeName() throws IOException {
-        Path relative = Path.of("").toAbsolutePath().relativize(folder.toAbsolutePath().resolve("out.png"));
+        Path relative =
+                Path.of("").toAbsolutePath().relativize(folder.toAbsolutePath().resolve("out.png"));
         image("x").writePng(relative);
         assertEquals(List.of(folder.resolve("out.png")), listing());
     }
@@ -145,6 +163,12 @@ class GeneratedImageTest {
     }
 
     @Test
+    void writePngTellsOfAFolderThatTakesNoFiles() {
+        assumeTrue(Files.isDirectory(Path.of("/proc/self")), "only Linux has such a folder for everybody");
+        requireFailure(Path.of("/proc/out.png"), "takes no new files");
+    }
+
+    @Test
     void afterAFailureNothingIsLeft() throws IOException {
         // The hidden file can be written; no file system takes the final name.
         requireFailure(folder.resolve("x".repeat(300) + ".png"), "cannot be written");
@@ -152,8 +176,7 @@ class GeneratedImageTest {
     }
 
     private static void requireFailure(Path file, String reason) {
-        IOException failure =
-                assertThrows(IOException.class, () -> image("x").writePng(file));
+        IOException failure = assertThrows(IOException.class, () -> image("x").writePng(file));
         assertTrue(failure.getMessage().contains(file.toString()), failure.getMessage());
         assertTrue(failure.getMessage().contains(reason), failure.getMessage());
         assertFalse(failure.getMessage().contains("\n"), failure.getMessage());

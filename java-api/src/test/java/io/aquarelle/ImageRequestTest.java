@@ -36,6 +36,12 @@ class ImageRequestTest {
     }
 
     @Test
+    void builderOfARequestMakesItsEqual() {
+        ImageRequest request = new ImageRequest("x", "y", 64, 72, 3, 2.5f, 9, "cpu", "euler", "karras", 4, 2);
+        assertEquals(request, request.toBuilder().build());
+    }
+
+    @Test
     void seedIsRandomUnlessGiven() {
         assertNotEquals(ImageRequest.of("x").seed(), ImageRequest.of("x").seed());
         assertEquals(-3, request().seed(-3).build().seed());

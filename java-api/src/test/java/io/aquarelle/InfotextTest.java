@@ -28,13 +28,11 @@ class InfotextTest {
 
     @Test
     void defaultsReadAsInA1111() {
-        assertEquals(
-                """
+        String expected = """
                 a red apple, (sharp:1.2)
                 Steps: 20, Sampler: Euler a, Schedule type: Uniform, CFG scale: 7, Seed: 1, Size: 512x512, \
-                Model: v1-5-pruned.emaonly, Version: Aquarelle\s"""
-                        + Version.current(),
-                of(apple()));
+                Model: v1-5-pruned.emaonly, Version: Aquarelle\s""";
+        assertEquals(expected + Version.current(), of(apple()));
     }
 
     @Test
@@ -49,16 +47,14 @@ class InfotextTest {
                 .rng("cpu")
                 .clipSkip(2)
                 .build();
-        assertEquals(
-                """
+        String expected = """
                 a red
                 apple
                 Negative prompt: blurry, (worst quality:1.4)
                 ugly
                 Steps: 30, Sampler: Euler, Schedule type: Karras, CFG scale: 7.5, Seed: 123456789012, Size: 768x640, \
-                Model: v1-5-pruned.emaonly, Clip skip: 2, RNG: CPU, Version: Aquarelle\s"""
-                        + Version.current(),
-                Infotext.of(request, 123456789012L, MODEL));
+                Model: v1-5-pruned.emaonly, Clip skip: 2, RNG: CPU, Version: Aquarelle\s""";
+        assertEquals(expected + Version.current(), Infotext.of(request, 123456789012L, MODEL));
     }
 
     @Test
@@ -69,7 +65,17 @@ class InfotextTest {
     }
 
     @ParameterizedTest
-    @CsvSource({"7,7", "7.5,7.5", "0.1,0.1", "-1,-1", "0,0", "100,100", "1000,1000", "1e-4,0.0001", "6.9999995,6.9999995"})
+    @CsvSource({
+        "7,7",
+        "7.5,7.5",
+        "0.1,0.1",
+        "-1,-1",
+        "0,0",
+        "100,100",
+        "1000,1000",
+        "1e-4,0.0001",
+        "6.9999995,6.9999995"
+    })
     void scalesAreWrittenInTheFewestDigits(float guidance, String expected) {
         assertTrue(settings(apple().guidance(guidance)).contains("CFG scale: " + expected + ", "));
     }

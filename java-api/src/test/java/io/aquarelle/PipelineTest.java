@@ -8,6 +8,8 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.aquarelle.Progress.Phase;
+import io.aquarelle.model.Convolution;
+import io.aquarelle.model.EngineOptions;
 import io.aquarelle.model.ModelFormatException;
 import io.aquarelle.model.NanoModel;
 import java.io.IOException;
@@ -35,7 +37,7 @@ class PipelineTest {
     static void open() throws IOException {
         model = folder.resolve("nano.safetensors");
         NanoModel.writeDrawable(model);
-        pipeline = Pipeline.open(model, 2);
+        pipeline = Pipeline.open(model, EngineOptions.ofThreads(2));
     }
 
     @AfterAll
@@ -109,6 +111,31 @@ class PipelineTest {
     }
 
     @Test
+    void unetCallsAreCounted() {
+        assertEquals(6, pipeline.generate(request("x").build()).getFirst().unetCalls());
+        assertEquals(
+                3, pipeline.generate(request("x").guidance(1).build()).getFirst().unetCalls());
+        assertEquals(
+                6,
+                pipeline.generate(request("word ".repeat(100)).build())
+                        .getFirst()
+                        .unetCalls());
+    }
+
+    @Test
+    void everyWayToConvolveDrawsTheSamePicture() throws IOException {
+        byte[] expected = draw(pipeline, request("x").build());
+        for (Convolution convolution : Convolution.values()) {
+            try (Pipeline other = Pipeline.open(model, new EngineOptions(1, convolution))) {
+                byte[] picture = draw(other, request("x").build());
+                for (int i = 0; i < picture.length; i++) {
+                    assertEquals(picture[i] & 0xff, expected[i] & 0xff, 1, convolution + ", byte " + i);
+                }
+            }
+        }
+    }
+
+    @Test
     void guidanceOneIsThePromptAlone() {
         byte[] alone = draw(pipeline, request("x").guidance(1).build());
         assertArrayEquals(alone, draw(pipeline, request("x").guidance(1).negativePrompt("y").build()));
@@ -143,7 +170,7 @@ class PipelineTest {
 
     @Test
     void sharedPipelineOutlivesTheOneItCameFrom() throws IOException {
-        Pipeline first = Pipeline.open(model, 1);
+        Pipeline first = Pipeline.open(model, EngineOptions.ofThreads(1));
         Pipeline second = first.share();
         first.close();
         byte[] picture = draw(second, request("x").build());
@@ -223,7 +250,7 @@ class PipelineTest {
 
     @Test
     void closedPipelineSaysSo() throws IOException {
-        Pipeline closed = Pipeline.open(model, 1);
+        Pipeline closed = Pipeline.open(model, EngineOptions.ofThreads(1));
         closed.close();
         closed.close();
         closed.cancel();
@@ -234,7 +261,7 @@ class PipelineTest {
 
     @Test
     void closingDuringAGenerationEndsIt() throws IOException, InterruptedException {
-        Pipeline victim = Pipeline.open(model, 1);
+        Pipeline victim = Pipeline.open(model, EngineOptions.ofThreads(1));
         CountDownLatch started = new CountDownLatch(1);
         var future = victim.generateAsync(request("x").steps(1000).build(), progress -> started.countDown());
         started.await();
@@ -267,7 +294,7 @@ class PipelineTest {
     }
 
     private static void assertRefused(Path file, String reason) {
-        var failure = assertThrows(ModelFormatException.class, () -> Pipeline.open(file, 1));
+        var failure = assertThrows(ModelFormatException.class, () -> Pipeline.open(file, EngineOptions.ofThreads(1)));
         assertTrue(failure.getMessage().contains(reason), failure.getMessage());
         assertTrue(failure.getMessage().contains(file.toString()), failure.getMessage());
         assertFalse(failure.getMessage().contains("\n"));
@@ -276,7 +303,7 @@ class PipelineTest {
     @Test
     void absurdThreadCountsAreRefused() {
         for (int threads : new int[] {0, -1, 513, Integer.MAX_VALUE}) {
-            assertThrows(IllegalArgumentException.class, () -> Pipeline.open(model, threads));
+            assertThrows(IllegalArgumentException.class, () -> EngineOptions.ofThreads(threads));
         }
     }
 }

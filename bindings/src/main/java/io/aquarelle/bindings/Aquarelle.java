@@ -23,10 +23,10 @@ public class Aquarelle extends Aquarelle$shared {
     static final SymbolLookup SYMBOL_LOOKUP = SymbolLookup.loaderLookup()
             .or(Linker.nativeLinker().defaultLookup());
 
-    private static final int AQ_ABI_VERSION = (int)1L;
+    private static final int AQ_ABI_VERSION = (int)2L;
     /**
      * {@snippet lang=c :
-     * #define AQ_ABI_VERSION 1
+     * #define AQ_ABI_VERSION 2
      * }
      */
     public static int AQ_ABI_VERSION() {
@@ -154,6 +154,33 @@ public class Aquarelle extends Aquarelle$shared {
      */
     public static int AQ_ISA_AVX512() {
         return AQ_ISA_AVX512;
+    }
+    private static final int AQ_CONVOLUTION_AUTO = (int)0L;
+    /**
+     * {@snippet lang=c :
+     * enum aq_convolution.AQ_CONVOLUTION_AUTO = 0
+     * }
+     */
+    public static int AQ_CONVOLUTION_AUTO() {
+        return AQ_CONVOLUTION_AUTO;
+    }
+    private static final int AQ_CONVOLUTION_DIRECT = (int)1L;
+    /**
+     * {@snippet lang=c :
+     * enum aq_convolution.AQ_CONVOLUTION_DIRECT = 1
+     * }
+     */
+    public static int AQ_CONVOLUTION_DIRECT() {
+        return AQ_CONVOLUTION_DIRECT;
+    }
+    private static final int AQ_CONVOLUTION_WINOGRAD = (int)2L;
+    /**
+     * {@snippet lang=c :
+     * enum aq_convolution.AQ_CONVOLUTION_WINOGRAD = 2
+     * }
+     */
+    public static int AQ_CONVOLUTION_WINOGRAD() {
+        return AQ_CONVOLUTION_WINOGRAD;
     }
 
     private static class aq_abi_version {

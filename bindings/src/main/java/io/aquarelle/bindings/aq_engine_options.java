@@ -17,6 +17,7 @@ import static java.lang.foreign.MemoryLayout.PathElement.*;
  * struct aq_engine_options {
  *     int32_t threads;
  *     int32_t isa;
+ *     int32_t convolution;
  * }
  * }
  */
@@ -28,7 +29,8 @@ public class aq_engine_options {
 
     private static final GroupLayout $LAYOUT = MemoryLayout.structLayout(
         Aquarelle.C_INT.withName("threads"),
-        Aquarelle.C_INT.withName("isa")
+        Aquarelle.C_INT.withName("isa"),
+        Aquarelle.C_INT.withName("convolution")
     ).withName("aq_engine_options");
 
     /**
@@ -124,6 +126,50 @@ public class aq_engine_options {
      */
     public static void isa(MemorySegment struct, int fieldValue) {
         struct.set(isa$LAYOUT, isa$OFFSET, fieldValue);
+    }
+
+    private static final OfInt convolution$LAYOUT = (OfInt)$LAYOUT.select(groupElement("convolution"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * int32_t convolution
+     * }
+     */
+    public static final OfInt convolution$layout() {
+        return convolution$LAYOUT;
+    }
+
+    private static final long convolution$OFFSET = $LAYOUT.byteOffset(groupElement("convolution"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * int32_t convolution
+     * }
+     */
+    public static final long convolution$offset() {
+        return convolution$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * int32_t convolution
+     * }
+     */
+    public static int convolution(MemorySegment struct) {
+        return struct.get(convolution$LAYOUT, convolution$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * int32_t convolution
+     * }
+     */
+    public static void convolution(MemorySegment struct, int fieldValue) {
+        struct.set(convolution$LAYOUT, convolution$OFFSET, fieldValue);
     }
 
     /**

@@ -13,19 +13,15 @@ public final class Engine extends NativeObject {
         super("the engine", handle);
     }
 
-    /**
-     * Starts the threads of an engine, on the fastest instruction set of this CPU.
-     *
-     * @param threads how many work on each call, 1 to 512; the calling thread is one of them
-     * @throws IllegalArgumentException if the number is out of range
-     */
-    public static Engine create(int threads) {
+    /** Starts the threads of an engine, on the fastest instruction set of this CPU. */
+    public static Engine create(EngineOptions options) {
         try {
             return new Engine(NativeCalls.create((arena, handle, error) -> {
-                MemorySegment options = aq_engine_options.allocate(arena);
-                aq_engine_options.threads(options, threads);
-                aq_engine_options.isa(options, Aquarelle.AQ_ISA_AUTO());
-                return Aquarelle.aq_engine_create(options, handle, error);
+                MemorySegment struct = aq_engine_options.allocate(arena);
+                aq_engine_options.threads(struct, options.threads());
+                aq_engine_options.isa(struct, Aquarelle.AQ_ISA_AUTO());
+                aq_engine_options.convolution(struct, options.convolution().nativeValue());
+                return Aquarelle.aq_engine_create(struct, handle, error);
             }));
         } catch (ModelFormatException e) {
             throw new AssertionError("an engine has no model", e);

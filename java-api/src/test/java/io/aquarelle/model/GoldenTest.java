@@ -37,7 +37,7 @@ class GoldenTest {
 
     @BeforeEach
     void open() throws IOException {
-        engine = Engine.create(2);
+        engine = Engine.create(EngineOptions.ofThreads(2));
         golden = Checkpoint.open(NanoModel.golden("sd1-nano-golden"));
     }
 

@@ -59,7 +59,7 @@ final class BenchCommand extends ModelCommand {
             print("%s", Json.of(report));
             return Main.DONE;
         }
-        print("%s, %dx%d, %d threads", model, width, height, threads);
+        print("%s, %dx%d, threads %d", model, width, height, threads);
         print("load            %9.3f s", report.loadS);
         print("text            %9.3f s", report.textS);
         print("UNet call       %9.3f s", report.unetCallS);
@@ -73,7 +73,7 @@ final class BenchCommand extends ModelCommand {
         bar.show("load", "", 0);
         long start = System.nanoTime();
         try (Checkpoint checkpoint = Checkpoint.open(model);
-                Engine engine = engine();
+                Engine engine = Engine.create(engineOptions());
                 Weights weights = Weights.of(checkpoint)) {
             ModelSpec spec = ModelSpec.of(checkpoint);
             try (TextEncoder text = TextEncoder.create(engine, weights, ModelSpec.CLIP_PREFIX, spec.textHeads());
@@ -101,18 +101,14 @@ final class BenchCommand extends ModelCommand {
                         loadS,
                         median(bar, "text", steps, () -> text.encode(prompt, 0, null)),
                         median(bar, "UNet", steps, () -> unet(unet, latent, context, latentHeight, latentWidth, 1)),
-                        median(bar, "UNet pair", steps, () -> unet(unet, latent, context, latentHeight, latentWidth, 2)),
+                        median(
+                                bar,
+                                "UNet pair",
+                                steps,
+                                () -> unet(unet, latent, context, latentHeight, latentWidth, 2)),
                         median(bar, "decode", 1, () -> vae.decode(decoded, 1, latentHeight, latentWidth, null)),
                         Json.megabytes(NativeRuntime.peakResidentBytes()));
             }
-        }
-    }
-
-    private Engine engine() {
-        try {
-            return Engine.create(threads);
-        } catch (IllegalArgumentException e) {
-            throw new BadInputException("--threads", e);
         }
     }
 

@@ -117,46 +117,59 @@ final class GenerateCommand extends ModelCommand {
         long start = System.nanoTime();
         Path model = requireModel();
         ImageRequest request = request();
-        List<Path> files = OutputFile.series(output, batch);
         OutputFile.requireEnding(output, ".png");
-        files.forEach(OutputFile::requireWritable);
+        List<Path> files = OutputFile.series(output, batch);
+        OutputFile.requireWritable(files);
 
         try (ProgressBar bar = context.progressBar()) {
             bar.show("load", "", 0);
             try (Pipeline pipeline = open(model)) {
                 double loadS = Json.seconds(System.nanoTime() - start);
                 tell("%s", NativeRuntime.describe());
-                tell("%s: %s, %d threads", model, pipeline.spec().family().title(), threads);
+                tell("%s: %s, threads %d", model, pipeline.spec().family().title(), threads);
                 context.interrupt().onRequest(pipeline::cancel);
                 var clock = new PhaseClock(context.interrupt(), bar);
+                int unetCalls = 0;
                 for (int i = 0; i < batch; i++) {
                     clock.start(batch == 1 ? "" : "picture %d/%d ".formatted(i + 1, batch));
-                    draw(pipeline, request, i, files.get(i), clock, bar);
+                    unetCalls += draw(pipeline, request, i, files.get(i), clock, bar);
                 }
                 bar.clear();
-                var report = new Report(
-                        request.seed(),
-                        width,
-                        height,
-                        steps,
-                        batch * steps * (guidance == 1 ? 1 : 2),
-                        loadS,
-                        clock.seconds(Phase.TEXT),
-                        clock.seconds(Phase.DENOISE),
-                        clock.seconds(Phase.DECODE),
-                        Json.seconds(System.nanoTime() - start),
-                        Json.megabytes(NativeRuntime.peakResidentBytes()),
-                        output.toString(),
-                        batch == 1 ? null : files.stream().map(Path::toString).toList());
-                if (json) {
-                    print("%s", Json.of(report));
-                }
-                tell(
-                        "load %.2f s, text %.2f s, denoise %.2f s, decode %.2f s; peak memory %.0f MB",
-                        report.loadS, report.textS, report.denoiseS, report.decodeS, report.peakRssMb);
-                return Main.DONE;
+                report(request, files, unetCalls, loadS, clock, Json.seconds(System.nanoTime() - start));
             }
         }
+        return Main.DONE;
+    }
+
+    private void report(
+            ImageRequest request, List<Path> files, int unetCalls, double loadS, PhaseClock clock, double totalS) {
+        double textS = clock.seconds(Phase.TEXT);
+        double denoiseS = clock.seconds(Phase.DENOISE);
+        double decodeS = clock.seconds(Phase.DECODE);
+        double peakRssMb = Json.megabytes(NativeRuntime.peakResidentBytes());
+        List<String> outputs =
+                batch == 1 ? null : files.stream().map(Path::toString).toList();
+        if (json) {
+            print(
+                    "%s",
+                    Json.of(new Report(
+                            request.seed(),
+                            width,
+                            height,
+                            steps,
+                            unetCalls,
+                            loadS,
+                            textS,
+                            denoiseS,
+                            decodeS,
+                            totalS,
+                            peakRssMb,
+                            output.toString(),
+                            outputs)));
+        }
+        tell(
+                "load %.2f s, text %.2f s, denoise %.2f s, decode %.2f s; %d UNet calls, peak memory %.0f MB",
+                loadS, textS, denoiseS, decodeS, unetCalls, peakRssMb);
     }
 
     private ImageRequest request() {
@@ -182,38 +195,27 @@ final class GenerateCommand extends ModelCommand {
 
     private Pipeline open(Path model) {
         try {
-            return Pipeline.open(model, threads);
+            return Pipeline.open(model, engineOptions());
         } catch (IOException e) {
             throw new BadInputException(e);
-        } catch (IllegalArgumentException e) {
-            throw new BadInputException("--threads", e);
         }
     }
 
-    /** Draws and writes one picture, so that what is finished stays when a later one fails or is stopped. */
-    private void draw(
-            Pipeline pipeline, ImageRequest batch, int index, Path file, PhaseClock clock, ProgressBar bar)
+    /**
+     * Draws and writes one picture, so that what is finished stays when a later one fails or is stopped; returns its UNet
+     * calls.
+     */
+    private int draw(Pipeline pipeline, ImageRequest batch, int index, Path file, PhaseClock clock, ProgressBar bar)
             throws IOException {
         long start = System.nanoTime();
-        var request = new ImageRequest(
-                batch.prompt(),
-                batch.negativePrompt(),
-                batch.width(),
-                batch.height(),
-                batch.steps(),
-                batch.guidance(),
-                batch.seed() + index,
-                batch.rng(),
-                batch.sampler(),
-                batch.schedule(),
-                1,
-                batch.clipSkip());
+        var request = batch.toBuilder().seed(batch.seed() + index).batch(1).build();
         GeneratedImage image = pipeline.generate(request, clock).getFirst();
         image.writePng(file);
         if (!json) {
             bar.clear();
             print("%s  seed %d  %.1f s", file, image.seed(), (System.nanoTime() - start) / 1e9);
         }
+        return image.unetCalls();
     }
 
     /** Names for the help text. */

@@ -58,7 +58,8 @@ final class InspectCommand extends SubCommand {
                 "%-14s%d latent channels, %s",
                 "vae",
                 vae.latentChannels(),
-                vae.encoder() ? vae.decoder() ? "encoder and decoder" : "encoder only"
+                vae.encoder()
+                        ? vae.decoder() ? "encoder and decoder" : "encoder only"
                         : vae.decoder() ? "decoder only" : "missing");
         print("");
         print("%-14s%8s%16s%18s", "", "tensors", "parameters", "bytes");

@@ -81,7 +81,9 @@ record Inspection(
     private static <K> Map<K, Share> shares(
             Collection<TensorInfo> tensors, Function<TensorInfo, K> key, Map<K, Share> shares) {
         for (TensorInfo tensor : tensors) {
-            shares.put(key.apply(tensor), shares.getOrDefault(key.apply(tensor), Share.NONE).and(tensor));
+            shares.put(
+                    key.apply(tensor),
+                    shares.getOrDefault(key.apply(tensor), Share.NONE).and(tensor));
         }
         return shares;
     }

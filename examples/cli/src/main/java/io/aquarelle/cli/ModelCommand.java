@@ -1,6 +1,8 @@
 package io.aquarelle.cli;
 
 import io.aquarelle.ImageRequest;
+import io.aquarelle.model.Convolution;
+import io.aquarelle.model.EngineOptions;
 import java.nio.file.Path;
 import java.util.function.Consumer;
 import picocli.CommandLine.Option;
@@ -32,6 +34,13 @@ abstract class ModelCommand extends SubCommand {
             description = "Threads that compute (${DEFAULT-VALUE}, this machine's processors).")
     int threads = Runtime.getRuntime().availableProcessors();
 
+    @Option(
+            names = "--conv",
+            paramLabel = "NAME",
+            order = 80,
+            description = "How convolutions are computed (${DEFAULT-VALUE}): ${COMPLETION-CANDIDATES}.")
+    Convolution convolution = Convolution.AUTO;
+
     @Option(names = "--json", order = 80, description = "Print one JSON object instead of text.")
     boolean json;
 
@@ -44,6 +53,14 @@ abstract class ModelCommand extends SubCommand {
             throw new BadInputException("no model: no demonstration model ships yet; name a checkpoint with -m FILE");
         }
         return model;
+    }
+
+    final EngineOptions engineOptions() {
+        try {
+            return new EngineOptions(threads, convolution);
+        } catch (IllegalArgumentException e) {
+            throw new BadInputException("--threads", e);
+        }
     }
 
     /** A request of the size asked for. */

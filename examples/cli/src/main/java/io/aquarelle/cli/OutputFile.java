@@ -19,7 +19,8 @@ final class OutputFile {
         String name = String.valueOf(first.getFileName());
         int dot = name.lastIndexOf('.');
         return IntStream.rangeClosed(1, count)
-                .mapToObj(i -> i == 1 ? first : first.resolveSibling(name.substring(0, dot) + "_" + i + name.substring(dot)))
+                .mapToObj(i ->
+                        i == 1 ? first : first.resolveSibling(name.substring(0, dot) + "_" + i + name.substring(dot)))
                 .toList();
     }
 
@@ -29,17 +30,23 @@ final class OutputFile {
         }
     }
 
-    /** Refuses what cannot become a file: a folder, a name in a folder that is missing or closed to us. */
-    static void requireWritable(Path file) {
-        Path folder = file.toAbsolutePath().getParent();
-        if (folder == null || isOtherThanFile(file)) {
-            throw new BadInputException(file + " is not a file; choose another name");
+    /** Refuses what cannot become files of one folder: folders, names too long, places that are closed to us. */
+    static void requireWritable(List<Path> files) {
+        for (Path file : files) {
+            if (isOtherThanFile(file)) {
+                throw new BadInputException(file + " is not a file; choose another name");
+            }
         }
+        Path file = files.getFirst();
+        Path folder = file.toAbsolutePath().getParent();
         if (!Files.isDirectory(folder)) {
             throw new BadInputException(file + " cannot be written: its folder does not exist; create it first");
         }
-        if (!Files.isWritable(folder)) {
-            throw new BadInputException(file + " cannot be written: you may not write to its folder; choose another");
+        try {
+            // The surest test: access rights do not tell of read-only disks and of quotas.
+            Files.delete(Files.createTempFile(folder, ".aquarelle-", ".part"));
+        } catch (IOException e) {
+            throw new BadInputException(file + " cannot be written: its folder takes no new files; choose another");
         }
     }
 

@@ -7,8 +7,8 @@ import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.TimeUnit;
 
 /**
- * One line on a terminal that tells how far work is and how long it will take; nothing where nobody watches. It is drawn
- * with every step and every second, and gone after {@link #close}.
+ * One line on a terminal that tells how far work is and how long it will take; nothing where nobody watches. It is
+ * drawn with every step and every second, and gone after {@link #close}.
  */
 final class ProgressBar implements AutoCloseable {
     private static final int CELLS = 24;

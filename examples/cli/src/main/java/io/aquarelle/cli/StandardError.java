@@ -20,7 +20,8 @@ final class StandardError {
                 .or(() -> linker.defaultLookup().find("_isatty"));
         var type = FunctionDescriptor.of(ValueLayout.JAVA_INT, ValueLayout.JAVA_INT);
         try {
-            return isatty.isPresent() && (int) linker.downcallHandle(isatty.get(), type).invokeExact(DESCRIPTOR) != 0;
+            return isatty.isPresent()
+                    && (int) linker.downcallHandle(isatty.get(), type).invokeExact(DESCRIPTOR) != 0;
         } catch (Throwable e) {
             throw new AssertionError(e);
         }

@@ -3,10 +3,10 @@ package io.aquarelle.cli;
 import io.aquarelle.model.DataType;
 import io.aquarelle.model.ModelFamily;
 import io.aquarelle.model.RandomCheckpoint;
-
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Locale;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
@@ -48,7 +48,7 @@ final class SynthCommand extends SubCommand {
     public Integer call() throws IOException {
         long start = System.nanoTime();
         OutputFile.requireEnding(out, ".safetensors");
-        OutputFile.requireWritable(out);
+        OutputFile.requireWritable(List.of(out));
         try (ProgressBar bar = context.progressBar()) {
             RandomCheckpoint.write(
                     family,

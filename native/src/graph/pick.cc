@@ -1,0 +1,20 @@
+#include "graph/pick.h"
+
+#include <algorithm>
+
+namespace aq {
+
+int pick_winograd(const gemm_args &product, aq_convolution mode) {
+    const window &v = product.view;
+    const bool fits = v.kernel_h == 3 && v.kernel_w == 3 && v.stride == 1 && v.pad_top == 1 && v.pad_left == 1 &&
+                      v.out_h == v.in_h * v.upsample && v.out_w == v.in_w * v.upsample;
+    if (!fits || mode == AQ_CONVOLUTION_DIRECT) return 0;
+    if (mode == AQ_CONVOLUTION_AUTO && product.channels < 16) return 0;  // too short a sum to pay for the transforms
+    const int32_t side = std::min(v.out_h, v.out_w);
+    if (v.upsample == 2) return 4;
+    if (side < 3) return mode == AQ_CONVOLUTION_WINOGRAD ? 2 : 0;
+    if (side <= 8) return 2;
+    return side >= 64 ? 6 : 4;
+}
+
+}  // namespace aq

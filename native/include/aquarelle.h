@@ -31,7 +31,7 @@ extern "C" {
 #endif
 
 // Raised with every change of a struct or function below.
-#define AQ_ABI_VERSION 2
+#define AQ_ABI_VERSION 3
 
 typedef enum aq_status {
     AQ_OK = 0,
@@ -100,6 +100,9 @@ AQ_API aq_status aq_weights_create(const aq_tensor *tensors, uint64_t count, aq_
 // Closes any handle. A network keeps what it was created from alive; memory goes when the last user closes. Closing
 // during a call of another thread is allowed: that call ends first.
 AQ_API aq_status aq_close(aq_handle handle, aq_error *error);
+
+// Writes a table of where the time of a network's last call went, terminated, cut to `capacity` bytes.
+AQ_API aq_status aq_profile(aq_handle network, char *text, uint64_t capacity, aq_error *error);
 
 // CLIP text tower (ViT-L, Hugging Face names): token ids to hidden states.
 typedef struct aq_text_encoder_options {

@@ -76,8 +76,8 @@ inline bool untouched(float x) { return float_bits(x) == untouched_bits; }
 
 // Runs all threads of a pool of `count` one after the other, each with an output of `size` floats of its own, checks
 // that no two write the same element and returns the union; what nobody wrote is `untouched`.
-template <class Args>
-std::vector<float> run_pool(void (*kernel)(const Args &, const aq::worker &), Args args, float *Args::*output,
+template <class Kernel, class Args>
+std::vector<float> run_pool(Kernel kernel, Args args, float *Args::*output,
                             int64_t size, int64_t scratch_floats, int count, const int32_t *cancel = nullptr) {
     const float start = float_from_bits(untouched_bits);
     std::vector<float> all((size_t)size, start), own((size_t)(size + guard_floats));

@@ -43,7 +43,8 @@ inline doubles reference_gemm(const aq::gemm_args &g, const doubles &weights) {
     doubles c((size_t)(g.rows * outputs)), patch((size_t)depth);
     const auto input = [&](int64_t image, int64_t pixel, int64_t channel) {
         double x = g.a[pixel * g.lda + channel];
-        if (g.scale) x = x * g.scale[image * g.channels + channel] + g.offset[image * g.channels + channel];
+        if (g.scale == nullptr) return x;
+        x = x * g.scale[image * g.channels + channel] + g.offset[image * g.channels + channel];
         return g.silu ? silu(x) : x;
     };
     for (int64_t row = 0; row < g.rows; row++) {

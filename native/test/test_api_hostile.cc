@@ -301,6 +301,23 @@ TEST(a_size_beyond_memory_is_a_status) {
     REFUSES(AQ_OUT_OF_MEMORY, aq_vae_decode(m.vae, &call, nullptr, &error));
 }
 
+TEST(profiles) {
+    const sd1_nano m(1);
+    char text[4096], tiny[2];
+    REFUSES(AQ_INVALID_ARGUMENT, aq_profile(m.unet, text, sizeof text, &error));  // not called yet
+    const float timestep = 500;
+    std::vector<float> output;
+    const aq_unet_call call = m.unet_call(m.golden["unet.x"], &timestep, output);
+    CHECK(aq_unet_evaluate(m.unet, &call, nullptr, nullptr) == AQ_OK);
+    CHECK(aq_profile(m.unet, text, sizeof text, nullptr) == AQ_OK);
+    CHECK(strstr(text, "attention 256 x 77, 8 heads of 4") != nullptr && strstr(text, "layer norm") != nullptr);
+    CHECK(aq_profile(m.unet, tiny, sizeof tiny, nullptr) == AQ_OK && strlen(tiny) == 1);
+    REFUSES(AQ_INVALID_ARGUMENT, aq_profile(m.unet, nullptr, 10, &error));
+    REFUSES(AQ_INVALID_ARGUMENT, aq_profile(m.unet, text, 0, &error));
+    REFUSES(AQ_INVALID_ARGUMENT, aq_profile(m.engine, text, sizeof text, &error));
+    REFUSES(AQ_CLOSED, aq_profile(never_opened, text, sizeof text, &error));
+}
+
 TEST(a_missing_tensor_is_named) {
     const sd1_nano &m = model();
     std::vector<aq_tensor> tensors = m.file.describe();

@@ -1,112 +1,18 @@
 // Matrix products and direct convolutions against double precision. The limit, 1e-5 of the largest result, is the
-// project's: float32 sums of up to 23040 products in blocks of about 256 stay an order of magnitude below it. Results
-// are made to be about 1, so where a few happen to cancel, 0.3 stands for the largest.
-#include <utility>
-
-#include "kernel_run.h"
-#include "reference.h"
-#include "weights.h"
+// project's: float32 sums of up to 23040 products in blocks of about 256 stay an order of magnitude below it.
+#include "gemm_problem.h"
 
 using namespace test;
-using aq::activation;
 
 namespace {
 
 constexpr double limit = 1e-5;
 
-struct shape {
-    int images, channels, outputs;
-    aq::window view;
-};
-
-// A matrix of `rows` pixels.
-shape linear(int rows, int channels, int outputs) {
-    return {1, channels, outputs, {1, 1, 1, 1, 0, 0, 1, rows, 1, rows}};
-}
-
-// Square windows with `before` zeros in front and `after` behind.
-shape convolution(int images, int h, int w, int channels, int outputs, int kernel, int stride, int before, int after) {
-    const int out_h = (h + before + after - kernel) / stride + 1, out_w = (w + before + after - kernel) / stride + 1;
-    return {images, channels, outputs, {kernel, kernel, stride, 1, before, before, h, w, out_h, out_w}};
-}
-
-shape same3x3(int images, int h, int w, int channels, int outputs) {
-    return convolution(images, h, w, channels, outputs, 3, 1, 1, 1);
-}
-
-// The image is doubled to out_h x out_w, each twice the input or one less, then goes through a same-size convolution.
-shape upsampled(int images, int out_h, int out_w, int channels, int outputs, int kernel) {
-    const aq::window view = {kernel,          kernel,          1,     2,    kernel / 2, kernel / 2,
-                             (out_h + 1) / 2, (out_w + 1) / 2, out_h, out_w};
-    return {images, channels, outputs, view};
-}
-
-struct extras {
-    bool bias = false, image_bias = false, residual = false;
-    activation act = activation::none;
-    int gap = 0;  // floats between the rows of each matrix
-};
-
-struct problem {
-    std::vector<float> a, bias, image_bias, residual;
-    weights w;
-    aq::gemm_args g;
-    doubles expected;
-};
-
-problem make(const shape &s, format stored, const extras &with, random_numbers &random) {
-    const aq::window &v = s.view;
-    const int64_t depth = (int64_t)s.channels * v.kernel_h * v.kernel_w, pixels = (int64_t)v.out_h * v.out_w;
-    problem p;
-    p.g = {};
-    p.g.view = v;
-    p.g.channels = s.channels;
-    p.g.rows = s.images * pixels;
-    p.g.act = with.act;
-    p.g.lda = s.channels + with.gap;
-    p.g.ldc = s.outputs + 2 * with.gap;
-    p.g.ldr = s.outputs + 3 * with.gap;
-    // Sums of about 1, where activations bend.
-    p.a = random.values(((int64_t)s.images * v.in_h * v.in_w - 1) * p.g.lda + s.channels, 3 / sqrt((double)depth));
-    p.bias = random.values(s.outputs);
-    p.image_bias = random.values((int64_t)s.images * s.outputs);
-    p.residual = random.values((p.g.rows - 1) * p.g.ldr + s.outputs);
-    p.w = random_weights(stored, s.outputs, depth, random);
-    p.g.a = p.a.data();
-    p.g.weights = p.w.matrix;
-    if (with.bias) p.g.bias = p.bias.data();
-    if (with.image_bias) p.g.image_bias = p.image_bias.data();
-    if (with.residual) p.g.residual = p.residual.data();
-    p.expected = reference_gemm(p.g, p.w.values);
-    return p;
-}
-
-int64_t output_size(const aq::gemm_args &g) { return (g.rows - 1) * g.ldc + g.weights.rows; }
-
-void run(const problem &p, const aq::kernel_set &kernels, int threads) {
-    const aq::gemm_args &g = p.g;
-    const std::vector<float> c =
-        run_pool(kernels.gemm, g, &aq::gemm_args::c, output_size(g), kernels.gemm_scratch(g), threads);
-    std::vector<float> rows;
-    bool gaps = true;
-    for (int64_t i = 0; i < (int64_t)c.size(); i++) {
-        if (i % g.ldc < g.weights.rows) rows.push_back(c[(size_t)i]);
-        else gaps = gaps && untouched(c[(size_t)i]);
-    }
-    CHECK(gaps);
-    double largest = 0.3;
-    for (double x : p.expected) largest = fmax(largest, fabs(x));
-    CHECK_NEAR(rows, p.expected, limit * largest);
-}
-
 void verify(const shape &s, format stored, const extras &with, random_numbers &random, int threads = 1) {
     const problem p = make(s, stored, with, random);
-    const aq::window &v = s.view;
     for (const aq::kernel_set *kernels : kernel_sets()) {
-        describe("%s %d x %dx%dx%d -> %dx%dx%d, %dx%d/%d up %d pad %d,%d, %s, act %d, %d threads", kernels->name,
-                 s.images, v.in_h, v.in_w, s.channels, v.out_h, v.out_w, s.outputs, v.kernel_h, v.kernel_w, v.stride,
-                 v.upsample, v.pad_top, v.pad_left, format_name(stored), (int)with.act, threads);
-        run(p, *kernels, threads);
+        describe_problem(kernels->name, s, stored, with, threads);
+        run(p, kernels->gemm, kernels->gemm_scratch(p.g), threads, limit);
     }
 }
 
@@ -181,6 +87,20 @@ TEST(bias_activation_residual_and_wide_rows) {
                 verify(same3x3(3, 3, 5, 13, 37), format::f16, with, random, 3);
                 verify(linear(14, 70, 33), format::bf16, with, random);
             }
+        }
+    }
+}
+
+TEST(normalised_inputs) {
+    random_numbers random(20);
+    extras normed, with_silu;
+    normed.norm = with_silu.norm = with_silu.silu = true;
+    for (const extras &with : {normed, with_silu}) {
+        for (int channels : {1, 7, 33, 320}) {
+            verify(linear(13, channels, 17), format::f16, with, random);
+            verify(same3x3(2, 5, 7, channels, 17), format::f16, with, random);
+            verify(convolution(2, 6, 7, channels, 9, 3, 2, 0, 1), format::f16, with, random);
+            verify(upsampled(2, 7, 9, channels, 9, 3), format::f16, with, random);
         }
     }
 }

@@ -171,6 +171,26 @@ aq_status aq_close(aq_handle handle, aq_error *error) {
     return guarded(error, [&] { handle_table::instance().remove(handle); });
 }
 
+aq_status aq_profile(aq_handle handle, char *text, uint64_t capacity, aq_error *error) {
+    return guarded(error, [&] {
+        need(text, "text");
+        if (capacity == 0) invalid("capacity is 0");
+        const object o = handle_table::instance().get(handle);
+        std::visit(
+            [&](const auto &held) {
+                using held_type = std::remove_const_t<std::remove_reference_t<decltype(*held)>>;
+                if constexpr (std::is_base_of_v<network, held_type>) {
+                    const turn mine(*held->host, nullptr);
+                    if (held->last == nullptr) invalid("the network has not been called yet");
+                    snprintf(text, capacity, "%s", held->last->profile().c_str());
+                } else {
+                    invalid("handle " + std::to_string(handle) + " is not a network");
+                }
+            },
+            o);
+    });
+}
+
 aq_status aq_text_encoder_create(aq_handle on, aq_handle from, const aq_text_encoder_options *options,
                                  aq_handle *result, aq_error *error) {
     return guarded(error, [&] {

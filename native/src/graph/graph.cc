@@ -1,6 +1,10 @@
 #include "graph/graph.h"
 
+#include <stdio.h>
+
+#include <algorithm>
 #include <atomic>
+#include <map>
 #include <string>
 #include <utility>
 
@@ -34,7 +38,7 @@ ggml_tensor *graph::input(const extent &shape) {
     return t;
 }
 
-ggml_tensor *graph::node(const extent &shape, std::initializer_list<ggml_tensor *> sources, int64_t scratch,
+ggml_tensor *graph::node(work what, const extent &shape, std::initializer_list<ggml_tensor *> sources, int64_t scratch,
                          operation run) {
     if (steps_.size() + 64 >= most_nodes) throw failure(AQ_INVALID_MODEL, "the network has too many layers");
     engine_.reserve_scratch(scratch);
@@ -43,13 +47,16 @@ ggml_tensor *graph::node(const extent &shape, std::initializer_list<ggml_tensor 
     for (ggml_tensor *source : sources) {
         if (source != nullptr) args[count++] = source;
     }
-    steps_.push_back(std::unique_ptr<step>(new step{this, std::move(run)}));
-    return ggml_custom_4d(context_.get(), GGML_TYPE_F32, shape.channels, shape.width, shape.height, shape.images, args,
-                          count, call, GGML_N_TASKS_MAX, steps_.back().get());
+    steps_.push_back(std::unique_ptr<step>(new step{this, std::move(what), std::move(run), {}}));
+    ggml_tensor *output = ggml_custom_4d(context_.get(), GGML_TYPE_F32, shape.channels, shape.width, shape.height,
+                                         shape.images, args, count, call, GGML_N_TASKS_MAX, steps_.back().get());
+    by_tensor_[output] = steps_.back().get();
+    return output;
 }
 
 void graph::call(ggml_tensor *output, int index, int count, void *userdata) {
-    const step &s = *(const step *)userdata;
+    step &s = *(step *)userdata;
+    if (index == 0) s.started = clock::now();
     const engine &host = s.owner->engine_;
     aq_control *control = host.control;
     s.run(output, {index, count, host.scratch(index), control != nullptr ? &control->cancel : nullptr});
@@ -76,6 +83,10 @@ void graph::allocate(ggml_tensor *output) {
     if (!ggml_gallocr_reserve(memory_.get(), nodes_) || !ggml_gallocr_alloc_graph(memory_.get(), nodes_)) {
         throw failure(AQ_OUT_OF_MEMORY, need + "; use a smaller picture or batch");
     }
+    for (int i = 0; i < ggml_graph_n_nodes(nodes_); i++) {
+        const auto found = by_tensor_.find(ggml_graph_node(nodes_, i));
+        if (found != by_tensor_.end()) order_.push_back(found->second);
+    }
     plan_ = ggml_graph_plan(nodes_, engine_.threads(), engine_.pool());
     work_.resize(plan_.work_size);
     plan_.work_data = work_.data();
@@ -90,9 +101,40 @@ void graph::run() {
         std::atomic_ref<int32_t>(control->nodes_total).store((int32_t)steps_.size(), std::memory_order_relaxed);
     }
     const ggml_status status = ggml_graph_compute(nodes_, &plan_);
+    ended_ = clock::now();
     // A kernel that sees the request returns early, so a graph that reached its end may still be half computed.
     if (status == GGML_STATUS_ABORTED || cancelled(&engine_)) throw failure(AQ_CANCELLED, "cancelled");
     if (status != GGML_STATUS_SUCCESS) throw failure(AQ_INTERNAL, "ggml could not compute the graph");
+}
+
+std::string graph::profile() const {
+    struct line {
+        int count = 0;
+        double seconds = 0, flops = 0;
+    };
+    std::map<std::string, line> lines;
+    double total = 0;
+    for (size_t i = 0; i < order_.size(); i++) {
+        // Until the next node starts, so that waiting for the slowest thread counts too.
+        const clock::time_point end = i + 1 < order_.size() ? order_[i + 1]->started : ended_;
+        const double seconds = std::chrono::duration<double>(end - order_[i]->started).count();
+        line &l = lines[order_[i]->what.name];
+        l.count++;
+        l.seconds += seconds;
+        l.flops += order_[i]->what.flops;
+        total += seconds;
+    }
+    std::vector<std::pair<std::string, line>> sorted(lines.begin(), lines.end());
+    std::sort(sorted.begin(), sorted.end(), [](auto &a, auto &b) { return a.second.seconds > b.second.seconds; });
+    std::string text = "      ms   share  GFLOP/s  times  node\n";
+    char row[64];
+    for (const auto &[name, l] : sorted) {
+        snprintf(row, sizeof row, "%8.1f  %5.1f%% %8.0f  %5d  ", l.seconds * 1e3, 100 * l.seconds / total,
+                 l.flops / l.seconds / 1e9, l.count);
+        text += row + name + "\n";
+    }
+    snprintf(row, sizeof row, "%8.1f  in all\n", total * 1e3);
+    return text + row;
 }
 
 }  // namespace aq

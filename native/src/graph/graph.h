@@ -5,9 +5,12 @@
 
 #include <stdint.h>
 
+#include <chrono>
 #include <functional>
 #include <initializer_list>
 #include <memory>
+#include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "ggml-alloc.h"
@@ -35,8 +38,14 @@ public:
 
     ggml_tensor *input(const extent &shape);
 
+    // What a profile says of a node; nodes of one name are added up.
+    struct work {
+        std::string name;
+        double flops;  // counted as direct work
+    };
+
     // A node that fills its output from `sources` (at most 9), every thread calling `run`; `scratch` in floats.
-    ggml_tensor *node(const extent &shape, std::initializer_list<ggml_tensor *> sources, int64_t scratch,
+    ggml_tensor *node(work what, const extent &shape, std::initializer_list<ggml_tensor *> sources, int64_t scratch,
                       operation run);
 
     // Ends building: plans and allocates the memory of all tensors. Throws failure(AQ_OUT_OF_MEMORY).
@@ -45,13 +54,20 @@ public:
     // Computes the output. Throws failure(AQ_CANCELLED).
     void run();
 
+    // A table of where the time of the last run went, by names of nodes, longest first.
+    std::string profile() const;
+
     const engine &host() const { return engine_; }
     ggml_tensor *output() const { return output_; }
 
 private:
+    using clock = std::chrono::steady_clock;
+
     struct step {
         graph *owner;
+        work what;
         operation run;
+        clock::time_point started;  // in the last run
     };
     static void call(ggml_tensor *output, int index, int count, void *userdata);
 
@@ -63,10 +79,13 @@ private:
     std::unique_ptr<ggml_context, releaser<ggml_free>> context_;
     std::unique_ptr<ggml_gallocr, releaser<ggml_gallocr_free>> memory_;
     std::vector<std::unique_ptr<step>> steps_;
+    std::unordered_map<const ggml_tensor *, step *> by_tensor_;
+    std::vector<const step *> order_;  // in which they run
     ggml_cgraph *nodes_ = nullptr;
     ggml_tensor *output_ = nullptr;
     ggml_cplan plan_ = {};
     std::vector<uint8_t> work_;
+    clock::time_point ended_;
 };
 
 }  // namespace aq

@@ -8,6 +8,20 @@ namespace aq {
 
 namespace {
 
+std::string describe(const extent &e) { return std::to_string(e.width) + "x" + std::to_string(e.height); }
+
+graph::work describe(const gemm_args &args, int winograd_tile) {
+    const window &v = args.view;
+    const std::string kernel = std::to_string(v.kernel_h) + "x" + std::to_string(v.kernel_w);
+    std::string name = v.kernel_h * v.kernel_w == 1 ? "linear" : "conv " + kernel;
+    if (winograd_tile > 0) name += v.upsample == 2 ? " F(4,2)" : " F(" + std::to_string(winograd_tile) + ",3)";
+    if (v.upsample == 2) name += " upsampling";
+    if (v.stride == 2) name += " stride 2";
+    name += " " + std::to_string(args.channels) + " to " + std::to_string(args.weights.rows) + " at " +
+            std::to_string(v.out_w) + "x" + std::to_string(v.out_h);
+    return {name, 2.0 * (double)args.rows * (double)args.weights.rows * (double)args.weights.cols};
+}
+
 // A product node. The tensors' addresses are known only when it runs, so everything else is prepared here.
 ggml_tensor *product(graph &g, const operand &from, const product_layer &layer, const window &view,
                      const epilogue &end) {
@@ -37,7 +51,7 @@ ggml_tensor *product(graph &g, const operand &from, const product_layer &layer, 
         else kernels.gemm(now, w);
     };
     const int64_t scratch = tile > 0 ? kernels.winograd_scratch(args, tile) : kernels.gemm_scratch(args);
-    return g.node(out, {from.x, from.factors, end.image_bias, end.residual}, scratch, run);
+    return g.node(describe(args, tile), out, {from.x, from.factors, end.image_bias, end.residual}, scratch, run);
 }
 
 window same_window(const extent &in, const product_layer &layer) {
@@ -95,7 +109,8 @@ operand group_norm(graph &g, ggml_tensor *x, const norm_layer &layer, float epsi
         kernels.group_norm(now, w);
     };
     operand normed = x;
-    normed.factors = g.node({shape.channels, 1, 1, 2 * shape.images}, {x}, kernels.group_norm_scratch(args), run);
+    const std::string name = "group norm moments of " + std::to_string(shape.channels) + " at " + describe(shape);
+    normed.factors = g.node({name, 0}, {shape.channels, 1, 1, 2 * shape.images}, {x}, kernels.group_norm_scratch(args), run);
     normed.silu = with_silu;
     return normed;
 }
@@ -109,7 +124,7 @@ ggml_tensor *layer_norm(graph &g, ggml_tensor *x, const norm_layer &layer) {
                             shape.channels, 1e-5f},
                            w);
     };
-    return g.node(shape, {x}, 0, run);
+    return g.node({"layer norm", 0}, shape, {x}, 0, run);
 }
 
 ggml_tensor *attention(graph &g, ggml_tensor *q, ggml_tensor *k, ggml_tensor *v, int64_t heads, bool causal) {
@@ -130,13 +145,16 @@ ggml_tensor *attention(graph &g, ggml_tensor *q, ggml_tensor *k, ggml_tensor *v,
         now.out = (float *)output->data;
         kernels.attention(now, w);
     };
-    return g.node(shape, {q, k, v}, kernels.attention_scratch(args), run);
+    const std::string name = "attention " + std::to_string(args.queries) + " x " + std::to_string(args.keys) + ", " +
+                             std::to_string(heads) + " heads of " + std::to_string(args.head_width);
+    const double flops = 4.0 * (double)(args.batch * args.queries * args.keys) * (double)shape.channels;
+    return g.node({name, flops}, shape, {q, k, v}, kernels.attention_scratch(args), run);
 }
 
 ggml_tensor *silu(graph &g, ggml_tensor *x) {
     const extent shape = extent_of(x);
     const kernel_set &kernels = g.host().kernels();
-    return g.node(shape, {x}, 0, [x, shape, &kernels](ggml_tensor *output, const worker &w) {
+    return g.node({"silu", 0}, shape, {x}, 0, [x, shape, &kernels](ggml_tensor *output, const worker &w) {
         kernels.silu({values(x), (float *)output->data, shape.count()}, w);
     });
 }
@@ -145,7 +163,7 @@ ggml_tensor *geglu(graph &g, ggml_tensor *x) {
     extent shape = extent_of(x);
     shape.channels /= 2;
     const kernel_set &kernels = g.host().kernels();
-    return g.node(shape, {x}, 0, [x, shape, &kernels](ggml_tensor *output, const worker &w) {
+    return g.node({"geglu", 0}, shape, {x}, 0, [x, shape, &kernels](ggml_tensor *output, const worker &w) {
         kernels.geglu({values(x), (float *)output->data, shape.pixels() * shape.images, shape.channels}, w);
     });
 }
@@ -154,7 +172,7 @@ ggml_tensor *concat(graph &g, ggml_tensor *a, ggml_tensor *b) {
     const extent left = extent_of(a), right = extent_of(b);
     extent shape = left;
     shape.channels += right.channels;
-    return g.node(shape, {a, b}, 0, [a, b, left, right, shape](ggml_tensor *output, const worker &w) {
+    return g.node({"concat", 0}, shape, {a, b}, 0, [a, b, left, right, shape](ggml_tensor *output, const worker &w) {
         const int64_t rows = shape.pixels() * shape.images, last = rows * (w.index + 1) / w.count;
         for (int64_t row = rows * w.index / w.count; row < last; row++) {
             float *to = (float *)output->data + row * shape.channels;

@@ -36,7 +36,7 @@ struct gemm_args {
     // Applied to pixels as they are read, zeros around the image stay zeros: x * scale + offset, then SiLU if asked.
     // GroupNorm leaves them here instead of writing its output.
     const float *scale, *offset;  // [images][channels], or both NULL
-    bool silu;
+    bool silu;  // counts with scale and offset only
     window view;
     stored_matrix weights;  // [outputs][channels][kernel_h][kernel_w]
     float *c;               // [rows][outputs], rows `ldc` floats apart

@@ -16,17 +16,20 @@ struct network {
 
     std::shared_ptr<engine> host;
     std::shared_ptr<const weights> source;
+    const graph *last = nullptr;  // computed by the last call, for its profile
 };
 
 // Keeps the graph of the last shape: a second call of that shape builds and allocates nothing.
 template <class Built, size_t rank> class graph_cache {
 public:
-    template <class Build> Built &get(const std::array<int64_t, rank> &shape, Build build) {
+    template <class Build> Built &get(network &owner, const std::array<int64_t, rank> &shape, Build build) {
+        owner.last = nullptr;
         if (!built_ || shape != shape_) {
             built_.reset();
             built_ = std::make_unique<Built>(build());
             shape_ = shape;
         }
+        owner.last = built_->nodes.get();
         return *built_;
     }
 

@@ -58,7 +58,7 @@ text_encoder::built text_encoder::build(const aq_text_encoder_call &call) {
 }
 
 void text_encoder::encode(const aq_text_encoder_call &call) {
-    built &b = cache_.get({call.chunks, call.length, call.skip_layers}, [&] { return build(call); });
+    built &b = cache_.get(*this, {call.chunks, call.length, call.skip_layers}, [&] { return build(call); });
     const kernel_set &kernels = host->kernels();
     float *row = (float *)b.embedded->data;
     for (int64_t i = 0; i < (int64_t)call.token_count; i++, row += width_) {

@@ -160,7 +160,7 @@ unet::built unet::build(const aq_unet_call &call) {
 }
 
 void unet::evaluate(const aq_unet_call &call) {
-    built &b = cache_.get({call.batch, call.height, call.width, call.tokens}, [&] { return build(call); });
+    built &b = cache_.get(*this, {call.batch, call.height, call.width, call.tokens}, [&] { return build(call); });
     read_planes(call.latent, b.latent);
     for (int32_t i = 0; i < call.batch; i++) {
         timestep_embedding(call.timesteps[i], model_channels_, (float *)b.time->data + i * model_channels_);

@@ -142,14 +142,14 @@ vae::built vae::build_encoder(const aq_vae_call &call) {
 }
 
 void vae::decode(const aq_vae_call &call) {
-    built &b = decoder_cache_.get({call.batch, call.height, call.width}, [&] { return build_decoder(call); });
+    built &b = decoder_cache_.get(*this, {call.batch, call.height, call.width}, [&] { return build_decoder(call); });
     read_planes(call.input, b.input);
     b.nodes->run();
     write_planes(b.nodes->output(), call.output);
 }
 
 void vae::encode(const aq_vae_call &call) {
-    built &b = encoder_cache_.get({call.batch, call.height, call.width}, [&] { return build_encoder(call); });
+    built &b = encoder_cache_.get(*this, {call.batch, call.height, call.width}, [&] { return build_encoder(call); });
     read_planes(call.input, b.input);
     b.nodes->run();
     write_planes(b.nodes->output(), call.output);

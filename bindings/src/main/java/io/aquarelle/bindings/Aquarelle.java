@@ -23,10 +23,10 @@ public class Aquarelle extends Aquarelle$shared {
     static final SymbolLookup SYMBOL_LOOKUP = SymbolLookup.loaderLookup()
             .or(Linker.nativeLinker().defaultLookup());
 
-    private static final int AQ_ABI_VERSION = (int)2L;
+    private static final int AQ_ABI_VERSION = (int)3L;
     /**
      * {@snippet lang=c :
-     * #define AQ_ABI_VERSION 2
+     * #define AQ_ABI_VERSION 3
      * }
      */
     public static int AQ_ABI_VERSION() {
@@ -540,6 +540,69 @@ public class Aquarelle extends Aquarelle$shared {
                 traceDowncall("aq_close", handle, error);
             }
             return (int)mh$.invokeExact(handle, error);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class aq_profile {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Aquarelle.C_INT,
+            Aquarelle.C_LONG_LONG,
+            Aquarelle.C_POINTER,
+            Aquarelle.C_LONG_LONG,
+            Aquarelle.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.find("aq_profile").orElseThrow();
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * aq_status aq_profile(aq_handle network, char *text, uint64_t capacity, aq_error *error)
+     * }
+     */
+    public static FunctionDescriptor aq_profile$descriptor() {
+        return aq_profile.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * aq_status aq_profile(aq_handle network, char *text, uint64_t capacity, aq_error *error)
+     * }
+     */
+    public static MethodHandle aq_profile$handle() {
+        return aq_profile.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * aq_status aq_profile(aq_handle network, char *text, uint64_t capacity, aq_error *error)
+     * }
+     */
+    public static MemorySegment aq_profile$address() {
+        return aq_profile.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * aq_status aq_profile(aq_handle network, char *text, uint64_t capacity, aq_error *error)
+     * }
+     */
+    public static int aq_profile(long network, MemorySegment text, long capacity, MemorySegment error) {
+        var mh$ = aq_profile.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("aq_profile", network, text, capacity, error);
+            }
+            return (int)mh$.invokeExact(network, text, capacity, error);
         } catch (Error | RuntimeException ex) {
            throw ex;
         } catch (Throwable ex$) {

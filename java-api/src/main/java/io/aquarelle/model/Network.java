@@ -1,11 +1,14 @@
 package io.aquarelle.model;
 
+import io.aquarelle.bindings.Aquarelle;
+import java.lang.foreign.MemorySegment;
 import java.util.Locale;
 import org.jspecify.annotations.Nullable;
-import java.lang.foreign.MemorySegment;
 
 /** A network on an engine; keeps the model file open that its weights lie in. */
 abstract class Network extends NativeObject {
+    private static final int PROFILE_BYTES = 1 << 17;
+
     private final Checkpoint checkpoint;
 
     /** {@code checkpoint} was retained for this network. */
@@ -26,6 +29,24 @@ abstract class Network extends NativeObject {
             checkpoint.close();
             throw e;
         }
+    }
+
+    /**
+     * A table of where the time of the last call went, for people: milliseconds, share, GFLOP/s counted as direct work,
+     * and how often, by kinds of nodes, longest first.
+     *
+     * @throws IllegalArgumentException if there was no call yet
+     */
+    public final synchronized String profile() {
+        long self = handle();
+        StringBuilder table = new StringBuilder();
+        NativeCalls.run((arena, error) -> {
+            MemorySegment text = arena.allocate(PROFILE_BYTES);
+            int status = Aquarelle.aq_profile(self, text, PROFILE_BYTES, error);
+            table.append(text.getString(0));
+            return status;
+        });
+        return table.toString();
     }
 
     static MemorySegment segment(@Nullable CallControl control) {

@@ -207,6 +207,25 @@ class GoldenTest {
     }
 
     @Test
+    void profileNamesTheNodesOfTheLastCall() throws IOException {
+        try (Nano nano = open(DataType.F16)) {
+            assertThrows(IllegalArgumentException.class, nano.unet()::profile);
+            nano.unet()
+                    .evaluate(
+                            NanoModel.floats(golden, "unet.x"),
+                            new float[] {1},
+                            NanoModel.floats(golden, "text.cond"),
+                            16,
+                            16,
+                            77,
+                            null);
+            String profile = nano.unet().profile();
+            assertTrue(profile.contains("attention 256 x 77, 8 heads of 4"), profile);
+            assertTrue(profile.contains("in all"), profile);
+        }
+    }
+
+    @Test
     void wrongLengthsAreRefusedWithNumbers() throws IOException {
         try (Nano nano = open(DataType.F16)) {
             var failure = assertThrows(

@@ -27,6 +27,9 @@ final class BenchCommand extends ModelCommand {
             description = "UNet calls to time after a first one that warms up; the median counts (${DEFAULT-VALUE}).")
     private int steps = 5;
 
+    @Option(names = "--profile", description = "Also show where a UNet call and a decode spend their time.")
+    private boolean profile;
+
     BenchCommand(Context context) {
         super(context);
     }
@@ -43,7 +46,9 @@ final class BenchCommand extends ModelCommand {
             double unetCallS,
             double unetPairS,
             double decodeS,
-            double peakRssMb) {}
+            double peakRssMb,
+            String unetProfile,
+            String decodeProfile) {}
 
     @Override
     public Integer call() {
@@ -66,6 +71,10 @@ final class BenchCommand extends ModelCommand {
         print("UNet call of 2  %9.3f s", report.unetPairS);
         print("decode          %9.3f s", report.decodeS);
         print("peak memory     %9.0f MB", report.peakRssMb);
+        if (profile) {
+            print("%nThe last UNet call, of 2:%n%s", report.unetProfile);
+            print("%nThe decode:%n%s", report.decodeProfile);
+        }
         return Main.DONE;
     }
 
@@ -107,7 +116,9 @@ final class BenchCommand extends ModelCommand {
                                 steps,
                                 () -> unet(unet, latent, context, latentHeight, latentWidth, 2)),
                         median(bar, "decode", 1, () -> vae.decode(decoded, 1, latentHeight, latentWidth, null)),
-                        Json.megabytes(NativeRuntime.peakResidentBytes()));
+                        Json.megabytes(NativeRuntime.peakResidentBytes()),
+                        profile ? unet.profile() : null,
+                        profile ? vae.profile() : null);
             }
         }
     }

@@ -49,11 +49,20 @@ class BenchCommandTest {
     }
 
     @Test
+    void profileShowsNodesOfBothNetworks() {
+        CommandRun run = CommandRun.done(
+                "bench", "-m", model, "-W", "64", "-H", "64", "--steps", "1", "-t", "1", "--conv", "direct", "--profile");
+        assertTrue(run.out().contains("heads of 4"), run.out());
+        assertTrue(run.out().contains("conv 3x3 upsampling 32 to 32 at 64x64"), run.out());
+    }
+
+    @Test
     void badInputIsRefused() throws IOException {
         CommandRun.refused(folder, "-m FILE", "bench");
         CommandRun.refused(folder, "no such file", "bench", "-m", folder + "/missing.safetensors");
         CommandRun.refused(folder, "--width", "bench", "-m", model, "-W", "500");
         CommandRun.refused(folder, "--steps", "bench", "-m", model, "--steps", "0");
         CommandRun.refused(folder, "--threads", "bench", "-m", model, "-t", "0");
+        CommandRun.refused(folder, "--conv", "bench", "-m", model, "--conv", "fft");
     }
 }

@@ -182,6 +182,20 @@ ggml_tensor *concat(graph &g, ggml_tensor *a, ggml_tensor *b) {
     });
 }
 
+ggml_tensor *repeat(graph &g, ggml_tensor *x, int64_t images) {
+    extent shape = extent_of(x);
+    if (shape.images == images) return x;
+    const int64_t count = shape.count();
+    shape.images = images;
+    return g.node({"repeat", 0}, shape, {x}, 0, [x, count, images](ggml_tensor *output, const worker &w) {
+        const int64_t first = count * w.index / w.count, last = count * (w.index + 1) / w.count;
+        for (int64_t image = 0; image < images; image++) {
+            memcpy((float *)output->data + image * count + first, values(x) + first,
+                   (size_t)(last - first) * sizeof(float));
+        }
+    });
+}
+
 void read_planes(const float *planes, ggml_tensor *to) {
     const extent e = extent_of(to);
     float *pixel = (float *)to->data;

@@ -47,6 +47,9 @@ ggml_tensor *geglu(graph &g, ggml_tensor *x);
 // Channels of b behind those of a.
 ggml_tensor *concat(graph &g, ggml_tensor *a, ggml_tensor *b);
 
+// x as `images` images: itself if it has as many, copies if it has one.
+ggml_tensor *repeat(graph &g, ggml_tensor *x, int64_t images);
+
 // Between the edge's [images][channels][height][width] and a graph's channels-last tensors.
 void read_planes(const float *planes, ggml_tensor *to);
 void write_planes(const ggml_tensor *from, float *planes);

@@ -21,7 +21,9 @@ resnet read(const layer_reader &from, int64_t inputs, const char *norm1, const c
 
 ggml_tensor *resnet::build(graph &g, ggml_tensor *x, ggml_tensor *time_embedding) const {
     epilogue with_time, with_skip;
-    if (time && time_embedding != nullptr) with_time.image_bias = linear(g, time_embedding, *time);
+    if (time && time_embedding != nullptr) {
+        with_time.image_bias = repeat(g, linear(g, time_embedding, *time), x->ne[3]);
+    }
     ggml_tensor *h = conv(g, group_norm(g, x, norm1, epsilon, true), conv1, with_time);
     with_skip.residual = skip ? conv(g, x, *skip) : x;
     return conv(g, group_norm(g, h, norm2, epsilon, true), conv2, with_skip);

@@ -17,7 +17,8 @@ struct resnet {
     int64_t inputs() const { return conv1.inputs; }
     int64_t outputs() const { return conv2.outputs; }
 
-    // `time_embedding`: silu already applied, [width, 1, 1, images]; NULL in a VAE.
+    // `time_embedding`: silu already applied, [width, 1, 1, 1], the same for all images, or [width, 1, 1, images]; NULL
+    // in a VAE.
     ggml_tensor *build(graph &g, ggml_tensor *x, ggml_tensor *time_embedding) const;
 };
 

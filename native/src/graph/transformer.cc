@@ -13,12 +13,13 @@ ggml_tensor *transformer::build(graph &g, ggml_tensor *x, ggml_tensor *context) 
     ggml_tensor *h = linear(g, group_norm(g, x, norm, 1e-6f, false), proj_in);
     for (const transformer_block &block : blocks) {
         ggml_tensor *normed = layer_norm(g, h, block.norm1);
-        h = block.self.build(g, normed, normed, h);
+        h = repeat(g, block.self.build(g, normed, normed, h), context->ne[3]);
         h = block.cross.build(g, layer_norm(g, h, block.norm2), context, h);
         ggml_tensor *wide = geglu(g, linear(g, layer_norm(g, h, block.norm3), block.widen));
         h = linear(g, wide, block.narrow, {nullptr, h, activation::none});
     }
-    return linear(g, h, proj_out, {nullptr, x, activation::none});
+    h = repeat(g, h, context->ne[3]);
+    return linear(g, h, proj_out, {nullptr, repeat(g, x, context->ne[3]), activation::none});
 }
 
 int64_t head_rule::heads_of(int64_t channels, const std::string &where) const {

@@ -26,7 +26,8 @@ struct transformer {
     product_layer proj_in, proj_out;  // matrices or 1 x 1 kernels
     std::vector<transformer_block> blocks;
 
-    // `context`: [context width, tokens, 1, images]
+    // `context`: [context width, tokens, 1, images]. One image of x serves them all up to the first cross-attention,
+    // where they begin to differ.
     ggml_tensor *build(graph &g, ggml_tensor *x, ggml_tensor *context) const;
 };
 

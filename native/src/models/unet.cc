@@ -20,6 +20,19 @@ void timestep_embedding(float timestep, int64_t width, float *values) {
     if (width % 2 != 0) values[width - 1] = 0;
 }
 
+// Whether all images of a batch have the same latent and timestep, as the two branches of a guided step do: then they
+// are the same up to the first cross-attention and computed once so far.
+bool inputs_alike(const aq_unet_call &call) {
+    const size_t floats = call.latent_count / (size_t)call.batch;
+    for (int32_t i = 1; i < call.batch; i++) {
+        if (call.timesteps[i] != call.timesteps[0] ||
+            memcmp(call.latent + (size_t)i * floats, call.latent, floats * sizeof(float)) != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
 // Width of the text embedding that the first cross-attention under `from` takes; 0 if there is none.
 int64_t find_context_width(const weights &all, const std::string &prefix) {
     const std::string end = ".transformer_blocks.0.attn2.to_k.weight";
@@ -127,12 +140,13 @@ ggml_tensor *unet::build_block(graph &g, const block &b, ggml_tensor *x, ggml_te
     return x;
 }
 
-unet::built unet::build(const aq_unet_call &call) {
+unet::built unet::build(const aq_unet_call &call, bool alike) {
     built b;
     b.nodes = std::make_unique<graph>(*host);
     graph &g = *b.nodes;
-    b.latent = g.input({in_channels_, call.width, call.height, call.batch});
-    b.time = g.input({model_channels_, 1, 1, call.batch});
+    const int64_t images = alike ? 1 : call.batch;
+    b.latent = g.input({in_channels_, call.width, call.height, images});
+    b.time = g.input({model_channels_, 1, 1, images});
     b.context = g.input({context_width_, call.tokens, 1, call.batch});
 
     ggml_tensor *hidden = linear(g, b.time, time1_, {nullptr, nullptr, activation::silu});
@@ -150,19 +164,23 @@ unet::built unet::build(const aq_unet_call &call) {
         if (x->ne[1] != skip->ne[1] || x->ne[2] != skip->ne[2]) {
             throw failure(AQ_INVALID_MODEL, "the UNet's output blocks do not mirror its input blocks");
         }
-        x = build_block(g, part, concat(g, x, skip), time, b.context, skips.empty() ? nullptr : skips.back());
+        x = build_block(g, part, concat(g, x, repeat(g, skip, x->ne[3])), time, b.context,
+                        skips.empty() ? nullptr : skips.back());
     }
     if (x->ne[1] != call.width || x->ne[2] != call.height) {
         throw failure(AQ_INVALID_MODEL, "the UNet's output has another size than its input");
     }
+    x = repeat(g, x, call.batch);
     g.allocate(conv(g, group_norm(g, x, out_norm_, 1e-5f, true), out_conv_));
     return b;
 }
 
 void unet::evaluate(const aq_unet_call &call) {
-    built &b = cache_.get(*this, {call.batch, call.height, call.width, call.tokens}, [&] { return build(call); });
+    const bool alike = inputs_alike(call);
+    built &b = cache_.get(*this, {call.batch, call.height, call.width, call.tokens, alike},
+                          [&] { return build(call, alike); });
     read_planes(call.latent, b.latent);
-    for (int32_t i = 0; i < call.batch; i++) {
+    for (int64_t i = 0; i < b.time->ne[3]; i++) {
         timestep_embedding(call.timesteps[i], model_channels_, (float *)b.time->data + i * model_channels_);
     }
     // A sequence of tokens already is channels-last.

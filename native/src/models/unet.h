@@ -36,7 +36,7 @@ private:
     };
 
     block read_block(const layer_reader &from, int64_t &channels);
-    built build(const aq_unet_call &call);
+    built build(const aq_unet_call &call, bool alike);
     ggml_tensor *build_block(graph &g, const block &b, ggml_tensor *x, ggml_tensor *time, ggml_tensor *context,
                              const ggml_tensor *next_skip) const;
 
@@ -47,7 +47,7 @@ private:
     block middle_block_;
     norm_layer out_norm_;
     product_layer out_conv_;
-    graph_cache<built, 4> cache_;
+    graph_cache<built, 5> cache_;
 };
 
 }  // namespace aq

@@ -5,16 +5,22 @@
 // Each thread owns a rectangle of C and packs what it needs itself; no thread waits for another.
 namespace aq::AQ_ISA {
 
-constexpr int64_t row_block = 192, column_block = 640;
+constexpr int64_t row_block = 192, column_block = 640, longest_sum = 384;
 constexpr int64_t longest_block = 256;  // of any quantised type
 static_assert(row_block % tile_rows == 0, "row blocks are whole tiles");
 
 static inline int64_t taps(const gemm_args &g) { return (int64_t)g.view.kernel_h * g.view.kernel_w; }
 
-// Channels in one block of the sum: all taps of that many channels, about 256 products deep.
+// `total` in equal blocks of at most `most`, each a multiple of 8 but the last.
+static inline int64_t equal_blocks(int64_t total, int64_t most) {
+    const int64_t blocks = (total + most - 1) / most;
+    return smaller(round_up((total + blocks - 1) / blocks, 8), total);
+}
+
+// Channels in one block of the sum, with all their taps.
 static inline int64_t block_channels(const gemm_args &g) {
-    const int64_t fit = taps(g) == 1 ? 256 : 288 / taps(g) / 4 * 4;
-    return smaller(fit < 4 ? 4 : fit, g.channels);
+    const int64_t most = longest_sum / taps(g);
+    return equal_blocks(g.channels, most < 8 ? 8 : most);
 }
 
 struct gemm_buffers {

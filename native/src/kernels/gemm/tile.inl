@@ -13,16 +13,21 @@ static inline void multiply_tile(int64_t depth, const float *a, int64_t lda, con
         AQ_UNROLL
         for (int j = 0; j < tile_vectors; j++) sum[i][j] = set1(0.0f);
     }
+    // Three rows of a share a pointer, so that addresses fit into registers.
+    const float *third[(tile_rows + 2) / 3];
+    for (int i = 0; i < tile_rows; i += 3) third[i / 3] = a + i * lda;
     for (int64_t k = 0; k < depth; k++, b += tile_columns) {
         vf column[tile_vectors];
         AQ_UNROLL
         for (int j = 0; j < tile_vectors; j++) column[j] = load(b + j * lanes);
         AQ_UNROLL
         for (int i = 0; i < tile_rows; i++) {
-            const vf row = set1(a[i * lda + k]);
+            const vf row = set1(third[i / 3][i % 3 * lda]);
             AQ_UNROLL
             for (int j = 0; j < tile_vectors; j++) sum[i][j] = fma(row, column[j], sum[i][j]);
         }
+        AQ_UNROLL
+        for (int i = 0; i < tile_rows; i += 3) third[i / 3]++;
     }
     AQ_UNROLL
     for (int i = 0; i < tile_rows; i++) {

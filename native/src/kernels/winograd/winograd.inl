@@ -8,7 +8,7 @@
 // times the size of the stored ones, and reading them back slower than making them again.
 namespace aq::AQ_ISA {
 
-constexpr int64_t winograd_channels = 128;      // of a block of the sum
+constexpr int64_t winograd_channels = 160;      // of the largest block of the sum
 constexpr int64_t winograd_outputs = 32;        // of a group
 constexpr int64_t longest_strip = 120;          // tiles
 constexpr int64_t strip_floats = 3 * 512 * 1024;  // of a strip's transformed input
@@ -24,11 +24,13 @@ struct winograd_part {
 template <class F> struct winograd_plan {
     static constexpr int64_t m = F::outputs, size = F::points, points = size * size;
 
+    int64_t channels;  // of a block of the sum
+    int64_t pixel;     // floats from pixel to pixel of the patch
     int64_t tiles_down, tiles_across, tiles, strip, blocks, lda, ldm, points_a, points_u, points_m;
-    float *patch;     // [size][pixels of a row of tiles][winograd_channels]
+    float *patch;     // [size][pixels of a row of tiles][pixel]
     float *a;         // [blocks][points][strip][lda]: transformed input
     float *filters;   // [channels * 9][tile_columns]: filters of a panel before the transform
-    float *u;         // [points][panels][winograd_channels][tile_columns]: transformed filters of a group
+    float *u;         // [points][panels][channels][tile_columns]: transformed filters of a group
     float *products;  // [points][strip][ldm]
     gemm_buffers weights;  // for expanding
     int64_t floats;
@@ -37,27 +39,29 @@ template <class F> struct winograd_plan {
         tiles_down = (part.out_h + m - 1) / m;
         tiles_across = (part.out_w + m - 1) / m;
         tiles = g.rows / ((int64_t)g.view.out_h * g.view.out_w) * tiles_down * tiles_across;
-        blocks = (g.channels + winograd_channels - 1) / winograd_channels;
+        channels = equal_blocks(g.channels, winograd_channels);
+        blocks = (g.channels + channels - 1) / channels;
         // Odd numbers of cache lines between rows and between points keep them off the same cache sets.
-        lda = winograd_channels + 16;
+        pixel = round_up(channels, lanes);
+        lda = pixel + 16;
         ldm = round_up(winograd_outputs, tile_columns);
         const int64_t fits = strip_floats / (points * lda * blocks) / tile_rows * tile_rows;
         strip = fits < 2 * tile_rows ? 2 * tile_rows : smaller(fits, longest_strip);
         strip = smaller(strip, round_up(tiles, tile_rows));
         points_a = strip * lda + 16;
-        points_u = ldm * winograd_channels + 16;
+        points_u = ldm * channels + 16;
         points_m = strip * ldm + 16;
 
         scratch_space space = {scratch, 0};
-        patch = space.take(size * ((tiles_across - 1) * m + size) * winograd_channels);
+        patch = space.take(size * ((tiles_across - 1) * m + size) * pixel);
         a = space.take(blocks * points * points_a);
-        filters = space.take(winograd_channels * 9 * tile_columns);
+        filters = space.take(channels * 9 * tile_columns);
         u = space.take(points * points_u);
         products = space.take(points * points_m);
         weights = {};
-        weights.expanded = space.take(winograd_channels * 9 + 2 * longest_block);
-        weights.row = space.take(tile_columns * winograd_channels * 9);
-        weights.zeros = space.take(winograd_channels * 9);
+        weights.expanded = space.take(channels * 9 + 2 * longest_block);
+        weights.row = space.take(tile_columns * channels * 9);
+        weights.zeros = space.take(channels * 9);
         floats = space.used;
     }
 };
@@ -70,7 +74,7 @@ static void fill_patch(const gemm_args &g, const winograd_part &part, const wino
     const int64_t top = tile_y * F::outputs - part.pad_top, left = first * F::outputs - part.pad_left;
     float *to = plan.patch;
     for (int64_t y = top; y < top + F::points; y++) {
-        for (int64_t x = left; x < left + width; x++, to += winograd_channels) {
+        for (int64_t x = left; x < left + width; x++, to += plan.pixel) {
             if (y < 0 || y >= g.view.in_h || x < 0 || x >= g.view.in_w) {
                 memset(to, 0, (size_t)channels * sizeof(float));
             } else {
@@ -89,18 +93,18 @@ static void transform_input(const gemm_args &g, const winograd_part &part, const
         const int64_t row = tile / plan.tiles_across, x = tile % plan.tiles_across;
         const int64_t end = smaller(plan.tiles_across, x + last - tile), width = (end - x - 1) * F::outputs + size;
         for (int64_t block = 0; block < plan.blocks; block++) {
-            const int64_t channel = block * winograd_channels;
-            const int64_t channels = smaller(winograd_channels, g.channels - channel);
+            const int64_t channel = block * plan.channels;
+            const int64_t channels = smaller(plan.channels, g.channels - channel);
             fill_patch<F>(g, part, plan, row / plan.tiles_down, row % plan.tiles_down, x, end, channel, channels);
             for (int64_t i = 0; i < end - x; i++) {
-                const float *from = plan.patch + i * F::outputs * winograd_channels;
+                const float *from = plan.patch + i * F::outputs * plan.pixel;
                 float *to = plan.a + block * plan.points * plan.points_a + (tile - first + i) * plan.lda;
                 for (int64_t c = 0; c < channels; c += lanes) {
                     vf d[size * size], t[size * size];
                     AQ_UNROLL
                     for (int y = 0; y < size; y++) {
                         AQ_UNROLL
-                        for (int k = 0; k < size; k++) d[y * size + k] = load(from + (y * width + k) * winograd_channels + c);
+                        for (int k = 0; k < size; k++) d[y * size + k] = load(from + (y * width + k) * plan.pixel + c);
                     }
                     AQ_UNROLL
                     for (int y = 0; y < size; y++) F::input(d + y * size, 1, t + y * size);
@@ -134,7 +138,7 @@ static void transform_filters(const gemm_args &g, const winograd_part &part, con
                 rows[i] = plan.weights.zeros;
                 continue;
             }
-            float *to = plan.weights.row + i * winograd_channels * 9;
+            float *to = plan.weights.row + i * plan.channels * 9;
             const float *from = expand_range(g.weights, output + n + i, channel * 9, channels * 9, plan.weights.expanded);
             memcpy(to, from, (size_t)channels * 9 * sizeof(float));
             rows[i] = to;
@@ -143,7 +147,7 @@ static void transform_filters(const gemm_args &g, const winograd_part &part, con
         for (int64_t c = 0; c < channels; c++) {
             for (int v = 0; v < tile_vectors; v++) {
                 const float *from = plan.filters + c * 9 * tile_columns + v * lanes;
-                float *to = plan.u + n * winograd_channels + c * tile_columns + v * lanes;
+                float *to = plan.u + n * plan.channels + c * tile_columns + v * lanes;
                 vf taps[9], filter[r * r], t[r * size], u[size * size];
                 AQ_UNROLL
                 for (int k = 0; k < 9; k++) taps[k] = load(from + k * tile_columns);
@@ -209,7 +213,7 @@ template <class F> static void winograd_part_of(const gemm_args &g, const winogr
             return plan.points * (tiles * outputs / lanes + 12 * tiles / lanes + 6 * outputs * strips / lanes);
         });
     if (own.row == own.row_end || own.column == own.column_end) return;
-    memset(plan.weights.zeros, 0, (size_t)winograd_channels * 9 * sizeof(float));
+    memset(plan.weights.zeros, 0, (size_t)plan.channels * 9 * sizeof(float));
 
     for (int64_t first = own.row; first < own.row_end; first += plan.strip) {
         const int64_t last = smaller(first + plan.strip, own.row_end);
@@ -219,13 +223,13 @@ template <class F> static void winograd_part_of(const gemm_args &g, const winogr
             if (w.cancel && *w.cancel) return;
             const int64_t outputs = smaller(winograd_outputs, own.column_end - output);
             for (int64_t block = 0; block < plan.blocks; block++) {
-                const int64_t channel = block * winograd_channels;
-                const int64_t channels = smaller(winograd_channels, g.channels - channel);
+                const int64_t channel = block * plan.channels;
+                const int64_t channels = smaller(plan.channels, g.channels - channel);
                 transform_filters<F>(g, part, plan, output, outputs, channel, channels);
                 for (int64_t p = 0; p < plan.points; p++) {
                     const float *a = plan.a + (block * plan.points + p) * plan.points_a;
                     for (int64_t n = 0; n < outputs; n += tile_columns) {
-                        const float *u = plan.u + p * plan.points_u + n * winograd_channels;
+                        const float *u = plan.u + p * plan.points_u + n * plan.channels;
                         float *to = plan.products + p * plan.points_m + n;
                         // Rows behind the last tile hold anything and are not used.
                         for (int64_t i = 0; i < last - first; i += tile_rows) {

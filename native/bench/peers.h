@@ -1,5 +1,5 @@
-// The same layers by ggml's own operations, on tensors laid out as it wants them: NCHW, queries, keys and values already
-// split into heads, keys and values already F16. Folded norms, biases and residuals are not asked of it.
+// The same layers by ggml's own operations, on tensors laid out as it wants them: images in NCHW; queries, keys and
+// values already split into heads, keys and values already F16. No norm, bias or residual is asked of it.
 #pragma once
 
 #include <math.h>
@@ -18,8 +18,8 @@ namespace bench {
 
 enum class peer_way { conv_2d, conv_2d_direct, mul_mat, flash_attention };
 
-// ggml's pool, whose threads sleep between graphs so as not to disturb other measurements. It wakes them within the time
-// measured, some ten microseconds.
+// ggml's pool, whose threads sleep between graphs so as not to disturb other measurements. It wakes them within the
+// time measured, some ten microseconds.
 class peer_pool {
 public:
     explicit peer_pool(int threads) : threads_(threads) {

@@ -1,11 +1,11 @@
 namespace aq::AQ_ISA {
 
-constexpr int64_t query_block = 96, key_block = 256 / tile_columns * tile_columns;
+constexpr int64_t query_block = 192, key_block = 256 / tile_columns * tile_columns;
 constexpr int64_t score_stride = key_block + 16;  // so that rows do not fall on the same cache sets
 static_assert(query_block % tile_rows == 0, "query blocks are whole tiles");
 
 struct attention_buffers {
-    float *queries;  // [query_block][lda], scaled by 1 / sqrt(head_width)
+    float *queries;  // [query_block][lda], scaled by log2(e) / sqrt(head_width)
     float *keys;     // panels [key_block / tile_columns][head_width][tile_columns]
     float *values;   // panels [padded width / tile_columns][key_block][tile_columns]
     float *scores;   // [query_block][score_stride], then the softmax numerators
@@ -18,11 +18,12 @@ struct attention_buffers {
 static attention_buffers attention_layout(const attention_args &t, float *scratch) {
     attention_buffers s = {};
     scratch_space space = {scratch, 0};
-    s.padded = round_up(t.head_width, tile_columns);
+    s.padded = round_up(t.head_width, lanes);
+    if (s.padded % tile_columns > lanes) s.padded = round_up(s.padded, tile_columns);
     s.lda = round_up(t.head_width, lanes) + 16;
     s.queries = space.take(query_block * s.lda);
     s.keys = space.take(key_block * t.head_width);
-    s.values = space.take(key_block * s.padded);
+    s.values = space.take(key_block * round_up(s.padded, tile_columns));
     s.scores = space.take(query_block * score_stride);
     s.sums = space.take(query_block * s.padded);
     s.highest = space.take(query_block);
@@ -36,7 +37,17 @@ static int64_t attention_scratch(const attention_args &t) { return attention_lay
 
 constexpr float minus_infinity = -1e30f;  // finite, so that differences of masked scores stay numbers
 
-// One row of scores becomes e^(score - highest); sums so far are rescaled when the maximum rises.
+// Rows of numerators times values, a tile of channels at a time; the last tile may be narrower.
+static inline void add_values(const attention_buffers &s, int64_t row, int64_t keys) {
+    for (int64_t c = 0; c < s.padded; c += tile_columns) {
+        const float *numerators = s.scores + row * score_stride, *values = s.values + c * key_block;
+        float *sums = s.sums + row * s.padded + c;
+        if (s.padded - c >= tile_columns) multiply_tile(keys, numerators, score_stride, values, sums, s.padded, true);
+        else multiply_tile<1>(keys, numerators, score_stride, values, sums, s.padded, true);
+    }
+}
+
+// One row of scores, which are base 2 logarithms, becomes 2^(score - highest); sums so far are rescaled when the maximum rises.
 static void softmax_row(const attention_buffers &s, int64_t row, int64_t keys, int64_t visible) {
     float *score = s.scores + row * score_stride;
     for (int64_t j = visible < 0 ? 0 : visible; j < keys; j++) score[j] = minus_infinity;
@@ -50,18 +61,18 @@ static void softmax_row(const attention_buffers &s, int64_t row, int64_t keys, i
     const vf base = set1(highest);
     vf sum = set1(0.0f);
     for (j = 0; j + lanes <= keys; j += lanes) {
-        const vf x = exp(load(score + j) - base);
+        const vf x = exp2_of_negative(load(score + j) - base);
         store(score + j, x);
         sum = sum + x;
     }
     float total = horizontal_sum(sum);
     if (j < keys) {
-        store_part(score + j, exp(load_part(score + j, keys - j) - base), keys - j);
+        store_part(score + j, exp2_of_negative(load_part(score + j, keys - j) - base), keys - j);
         for (; j < keys; j++) total += score[j];
     }
     if (highest > s.highest[row]) {
         float factor[lanes];
-        store(factor, exp(set1(s.highest[row]) - base));
+        store(factor, exp2_of_negative(set1(s.highest[row]) - base));
         s.total[row] *= factor[0];
         float *sums = s.sums + row * s.padded;
         for (int64_t c = 0; c < s.padded; c += lanes) store(sums + c, load(sums + c) * set1(factor[0]));
@@ -83,7 +94,7 @@ static void attend(const attention_args &t, const attention_buffers &s, const vo
         return row < rows ? base + row * stride : s.zeros;
     };
 
-    const vf scale = set1(1.0f / sqrtf((float)width));
+    const vf scale = set1(1.44269504f / sqrtf((float)width));
     for (int64_t i = 0; i < round_up(queries, tile_rows); i++) {
         const float *from = row_or_zeros(q, i, queries);
         float *to = s.queries + i * s.lda;
@@ -124,10 +135,7 @@ static void attend(const attention_args &t, const attention_buffers &s, const vo
             softmax_row(s, i, keys, t.causal ? first_query + i + 1 - first : keys);
         }
         for (int64_t i = 0; i < queries; i += tile_rows) {
-            for (int64_t c = 0; c < s.padded; c += tile_columns) {
-                multiply_tile(keys, s.scores + i * score_stride, score_stride, s.values + c * key_block,
-                              s.sums + i * s.padded + c, s.padded, true);
-            }
+            add_values(s, i, keys);
         }
     }
     for (int64_t i = 0; i < queries; i++) {

@@ -3,28 +3,29 @@ namespace aq::AQ_ISA {
 
 constexpr int tile_columns = tile_vectors * lanes;
 
-// c[i][j] (+)= sum_k a[i][k] b[k][j] for a whole tile: rows of a are `lda` floats apart, b is a panel. Each value of a
-// is broadcast, so rows need no packing beyond lying close together.
+// c[i][j] (+)= sum_k a[i][k] b[k][j] for the first `vectors` vectors of a tile's columns: rows of a are `lda` floats
+// apart, b is a panel. Each value of a is broadcast, so rows need no packing beyond lying close together.
+template <int vectors = tile_vectors>
 static inline void multiply_tile(int64_t depth, const float *a, int64_t lda, const float *b, float *c, int64_t ldc,
                                  bool add) {
-    vf sum[tile_rows][tile_vectors];
+    vf sum[tile_rows][vectors];
     AQ_UNROLL
     for (int i = 0; i < tile_rows; i++) {
         AQ_UNROLL
-        for (int j = 0; j < tile_vectors; j++) sum[i][j] = set1(0.0f);
+        for (int j = 0; j < vectors; j++) sum[i][j] = set1(0.0f);
     }
     // Three rows of a share a pointer, so that addresses fit into registers.
     const float *third[(tile_rows + 2) / 3];
     for (int i = 0; i < tile_rows; i += 3) third[i / 3] = a + i * lda;
     for (int64_t k = 0; k < depth; k++, b += tile_columns) {
-        vf column[tile_vectors];
+        vf column[vectors];
         AQ_UNROLL
-        for (int j = 0; j < tile_vectors; j++) column[j] = load(b + j * lanes);
+        for (int j = 0; j < vectors; j++) column[j] = load(b + j * lanes);
         AQ_UNROLL
         for (int i = 0; i < tile_rows; i++) {
             const vf row = set1(third[i / 3][i % 3 * lda]);
             AQ_UNROLL
-            for (int j = 0; j < tile_vectors; j++) sum[i][j] = fma(row, column[j], sum[i][j]);
+            for (int j = 0; j < vectors; j++) sum[i][j] = fma(row, column[j], sum[i][j]);
         }
         AQ_UNROLL
         for (int i = 0; i < tile_rows; i += 3) third[i / 3]++;
@@ -32,7 +33,7 @@ static inline void multiply_tile(int64_t depth, const float *a, int64_t lda, con
     AQ_UNROLL
     for (int i = 0; i < tile_rows; i++) {
         AQ_UNROLL
-        for (int j = 0; j < tile_vectors; j++) {
+        for (int j = 0; j < vectors; j++) {
             float *to = c + i * ldc + j * lanes;
             store(to, add ? load(to) + sum[i][j] : sum[i][j]);
         }

@@ -57,6 +57,21 @@ static inline vf exp(vf x) {
     return p * power_of_two(n);
 }
 
+// 2^x for x <= 0, as softmax needs it: 2^n 2^r with n = round(x) and the Taylor polynomial of 2^r to r^6, whose remainder
+// stays under 1.3e-7. Below -126 the result is that of -126, about 1e-38.
+static inline vf exp2_of_negative(vf x) {
+    x = max(set1(-126.0f), x);
+    const vf n = round(x), r = x - n;
+    vf p = set1(1.540353e-4f);
+    p = fma(p, r, set1(1.333355815e-3f));
+    p = fma(p, r, set1(9.618129108e-3f));
+    p = fma(p, r, set1(5.550410866e-2f));
+    p = fma(p, r, set1(2.402265070e-1f));
+    p = fma(p, r, set1(6.931471806e-1f));
+    p = fma(p, r, set1(1.0f));
+    return p * power_of_two(n);
+}
+
 static inline vf sigmoid(vf x) { return set1(1.0f) / (set1(1.0f) + exp(set1(0.0f) - x)); }
 static inline vf silu(vf x) { return x * sigmoid(x); }
 static inline vf quick_gelu(vf x) { return x * sigmoid(set1(1.702f) * x); }

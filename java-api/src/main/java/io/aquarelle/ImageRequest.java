@@ -6,7 +6,7 @@ import io.aquarelle.sampling.SigmaSchedules;
 import java.util.concurrent.ThreadLocalRandom;
 
 /**
- * What to draw, and how. Defaults are those of stable-diffusion.cpp; immutable.
+ * What to draw, and how; immutable. Defaults are those of stable-diffusion.cpp, but for the seed, which is random.
  *
  * @param prompt what the picture shows, in A1111's syntax: {@code (word:1.3)}, {@code ((word))}, {@code [word]},
  *     {@code BREAK}; at most 20,000 characters

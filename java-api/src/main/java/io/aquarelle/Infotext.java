@@ -1,11 +1,11 @@
 package io.aquarelle;
 
+import io.aquarelle.sampling.RandomSources;
 import io.aquarelle.sampling.Samplers;
 import io.aquarelle.sampling.SigmaSchedules;
 import java.math.BigDecimal;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
-import java.util.Locale;
 import java.util.Map;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
@@ -17,6 +17,9 @@ import java.util.stream.Collectors;
  */
 final class Infotext {
     private static final Pattern NEEDS_QUOTES = Pattern.compile("[,:\n]");
+
+    /** The random source of a text that names none. */
+    private static final String ASSUMED_RNG = "NV";
 
     private Infotext() {}
 
@@ -38,10 +41,9 @@ final class Infotext {
         if (request.clipSkip() > 1) {
             settings.put("Clip skip", String.valueOf(request.clipSkip()));
         }
-        switch (request.rng().toLowerCase(Locale.ROOT)) {
-            case "cuda", "gpu", "nv" -> {} // what A1111 assumes
-            case "cpu" -> settings.put("RNG", "CPU");
-            default -> settings.put("RNG", request.rng());
+        String rng = RandomSources.displayName(request.rng());
+        if (!rng.equals(ASSUMED_RNG)) {
+            settings.put("RNG", rng);
         }
         settings.put("Version", "Aquarelle " + Version.current());
         return text(request.prompt(), request.negativePrompt(), settings);

@@ -11,6 +11,7 @@ import io.aquarelle.model.TextEncoder;
 import io.aquarelle.model.UNet;
 import io.aquarelle.model.Weights;
 import io.aquarelle.text.ClipTokenizer;
+import io.aquarelle.text.PromptTokens;
 import java.io.IOException;
 
 /** The three networks of a model on one engine, made to fit each other. */
@@ -55,6 +56,12 @@ record Networks(Engine engine, TextEncoder text, UNet unet, Autoencoder vae) imp
                     "has a text encoder for " + text.vocabulary() + " tokens; CLIP's tokenizer needs "
                             + (ClipTokenizer.END + 1));
         }
+        if (text.maxTokens() < PromptTokens.CHUNK_LENGTH) {
+            throw new ModelFormatException(
+                    checkpoint.path(),
+                    "has a text encoder for chunks of " + text.maxTokens() + " tokens; prompts come in chunks of "
+                            + PromptTokens.CHUNK_LENGTH);
+        }
         if (!vae.hasDecoder()) {
             throw new ModelFormatException(checkpoint.path(), "has a VAE without decoder; use a whole checkpoint");
         }
@@ -65,7 +72,7 @@ record Networks(Engine engine, TextEncoder text, UNet unet, Autoencoder vae) imp
                             + " output channels and a VAE with " + vae.latentChannels()
                             + "; only plain text-to-image models are supported so far");
         }
-        if (vae.imageChannels() != 3 || 8 % vae.factor() != 0) {
+        if (vae.imageChannels() != 3 || vae.factor() < 1 || 8 % vae.factor() != 0) {
             throw new ModelFormatException(
                     checkpoint.path(),
                     "has a VAE with " + vae.imageChannels() + " colours and " + vae.factor()

@@ -42,9 +42,9 @@ public final class Pipeline implements AutoCloseable {
     private final NoiseSchedule noiseSchedule = NoiseSchedule.stableDiffusion();
     private final ReentrantLock turn = new ReentrantLock();
     private volatile @Nullable CallControl running;
-    private boolean open = true; // guarded by turn
+    private volatile boolean open = true;
 
-    /** {@code checkpoint} was retained for this pipeline. */
+    /** {@code checkpoint} is closed with this pipeline. */
     private Pipeline(Checkpoint checkpoint, EngineOptions options) throws IOException {
         this.checkpoint = checkpoint;
         this.options = options;
@@ -151,17 +151,18 @@ public final class Pipeline implements AutoCloseable {
         }
     }
 
-    /** Cancels the generation in progress and gives memory back. Without effect when closed already. */
+    /**
+     * Cancels the generation in progress, refuses those that wait, and gives memory back. Without effect when closed
+     * already.
+     */
     @Override
     public void close() {
+        open = false;
         cancel();
         turn.lock();
         try {
-            if (open) {
-                open = false;
-                networks.close();
-                checkpoint.close();
-            }
+            networks.close();
+            checkpoint.close();
         } finally {
             turn.unlock();
         }
@@ -170,10 +171,10 @@ public final class Pipeline implements AutoCloseable {
     private List<GeneratedImage> generate(ImageRequest request, ProgressListener listener, CallControl control) {
         turn.lock();
         try {
+            running = control; // first, so that close() cancels what has passed the check
             if (!open) {
                 throw new IllegalStateException("the pipeline of " + checkpoint.path() + " is closed");
             }
-            running = control;
             return draw(request, listener, control);
         } catch (CancellationException e) {
             throw new GenerationCancelledException();

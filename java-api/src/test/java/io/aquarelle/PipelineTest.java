@@ -271,6 +271,30 @@ class PipelineTest {
     }
 
     @Test
+    void closingRefusesThoseThatWait() throws IOException, InterruptedException {
+        Pipeline victim = Pipeline.open(model, EngineOptions.ofThreads(1));
+        CountDownLatch started = new CountDownLatch(1);
+        var first = victim.generateAsync(request("x").steps(1000).build(), progress -> started.countDown());
+        started.await();
+        var second = new CompletableFuture<List<GeneratedImage>>();
+        Thread waiting = Thread.ofPlatform().start(() -> {
+            try {
+                second.complete(victim.generate(request("x").steps(1000).build()));
+            } catch (RuntimeException e) {
+                second.completeExceptionally(e);
+            }
+        });
+        while (waiting.getState() != Thread.State.WAITING) {
+            Thread.sleep(1);
+        }
+        victim.close();
+        assertThrows(CancellationException.class, first::join);
+        var failure = assertThrows(CompletionException.class, second::join).getCause();
+        assertInstanceOf(IllegalStateException.class, failure);
+        assertTrue(failure.getMessage().endsWith("is closed"), failure.getMessage());
+    }
+
+    @Test
     void modelsThatCannotDrawAreRefusedWithTheReason() throws IOException {
         Path noVae = folder.resolve("no-vae.safetensors");
         NanoModel.writeDrawable(noVae, name -> !name.startsWith("first_stage_model."));
@@ -291,6 +315,10 @@ class PipelineTest {
         Path misfit = folder.resolve("misfit.safetensors");
         NanoModel.writeMisfit(misfit);
         assertRefused(misfit, "parts of different models");
+
+        Path narrow = folder.resolve("short.safetensors");
+        NanoModel.writeShort(narrow);
+        assertRefused(narrow, "chunks of 76 tokens");
     }
 
     private static void assertRefused(Path file, String reason) {

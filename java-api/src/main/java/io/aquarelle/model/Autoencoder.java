@@ -20,13 +20,22 @@ public final class Autoencoder extends Network {
     private final boolean hasEncoder;
     private final boolean hasDecoder;
 
-    private Autoencoder(long handle, Weights weights, MemorySegment info) {
-        super("the VAE", handle, weights.checkpoint());
-        latentChannels = aq_vae_info.latent_channels(info);
-        imageChannels = aq_vae_info.image_channels(info);
-        factor = aq_vae_info.factor(info);
-        hasEncoder = aq_vae_info.has_encoder(info) != 0;
-        hasDecoder = aq_vae_info.has_decoder(info) != 0;
+    private Autoencoder(Engine engine, Weights weights, String prefix) throws ModelFormatException {
+        super("the VAE", weights, (arena, result, error) -> {
+            MemorySegment options = aq_vae_options.allocate(arena);
+            aq_vae_options.prefix(options, arena.allocateFrom(prefix));
+            return Aquarelle.aq_vae_create(engine.handle(), weights.handle(), options, result, error);
+        });
+        long self = handle();
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment info = aq_vae_info.allocate(arena);
+            NativeCalls.run((scratch, error) -> Aquarelle.aq_vae_get_info(self, info, error));
+            latentChannels = aq_vae_info.latent_channels(info);
+            imageChannels = aq_vae_info.image_channels(info);
+            factor = aq_vae_info.factor(info);
+            hasEncoder = aq_vae_info.has_encoder(info) != 0;
+            hasDecoder = aq_vae_info.has_decoder(info) != 0;
+        }
     }
 
     /**
@@ -36,16 +45,7 @@ public final class Autoencoder extends Network {
      * @throws ModelFormatException if tensors are missing or do not fit together
      */
     public static Autoencoder create(Engine engine, Weights weights, String prefix) throws ModelFormatException {
-        long handle = create(weights, (arena, result, error) -> {
-            MemorySegment options = aq_vae_options.allocate(arena);
-            aq_vae_options.prefix(options, arena.allocateFrom(prefix));
-            return Aquarelle.aq_vae_create(engine.handle(), weights.handle(), options, result, error);
-        });
-        try (Arena arena = Arena.ofConfined()) {
-            MemorySegment info = aq_vae_info.allocate(arena);
-            NativeCalls.run((scratch, error) -> Aquarelle.aq_vae_get_info(handle, info, error));
-            return new Autoencoder(handle, weights, info);
-        }
+        return new Autoencoder(engine, weights, prefix);
     }
 
     /** Channels of a latent. */

@@ -20,21 +20,33 @@ import java.util.Map;
  * The file must not be shortened or overwritten while it is open: the system then answers an access beyond its new end
  * with an {@link InternalError} in Java and ends the process in native code. Replacing it by a rename is safe.
  *
- * <p>A checkpoint starts with one owner; {@link #retain} adds one, each owner calls {@link #close} once, and the last
- * unmaps the file. All methods may be called from any thread.
+ * <p>{@link #retain} gives another checkpoint on the same mapping, to be closed by itself; the last one to close unmaps
+ * the file. Closing one twice takes nothing from the others, which native code may be reading from. All methods may be
+ * called from any thread.
  */
 public final class Checkpoint implements AutoCloseable {
-    private final Path path;
-    private final Arena arena;
-    private final MemorySegment file;
-    private final SafetensorsReader.Header header;
-    private int owners = 1;
+    /** What all checkpoints on one file share; its lock guards their number and which of them are closed. */
+    private static final class Mapping {
+        final Arena arena;
+        final MemorySegment file;
+        final SafetensorsReader.Header header;
+        int checkpoints;
 
-    private Checkpoint(Path path, Arena arena, MemorySegment file, SafetensorsReader.Header header) {
+        Mapping(Arena arena, MemorySegment file, SafetensorsReader.Header header) {
+            this.arena = arena;
+            this.file = file;
+            this.header = header;
+        }
+    }
+
+    private final Path path;
+    private final Mapping mapping;
+    private boolean closed;
+
+    private Checkpoint(Path path, Mapping mapping) {
         this.path = path;
-        this.arena = arena;
-        this.file = file;
-        this.header = header;
+        this.mapping = mapping;
+        mapping.checkpoints++;
     }
 
     /**
@@ -70,7 +82,7 @@ public final class Checkpoint implements AutoCloseable {
         Arena arena = Arena.ofShared();
         try (FileChannel channel = FileChannel.open(file, StandardOpenOption.READ)) {
             MemorySegment bytes = channel.map(MapMode.READ_ONLY, 0, channel.size(), arena);
-            return new Checkpoint(file, arena, bytes, SafetensorsReader.read(file, bytes));
+            return new Checkpoint(file, new Mapping(arena, bytes, SafetensorsReader.read(file, bytes)));
         } catch (Throwable e) {
             arena.close();
             throw e;
@@ -84,52 +96,60 @@ public final class Checkpoint implements AutoCloseable {
 
     /** All tensors by name, in file order; unmodifiable, and usable after {@link #close}. */
     public Map<String, TensorInfo> tensors() {
-        return header.tensors();
+        return mapping.header.tensors();
     }
 
     /** What the file says about itself, in file order; unmodifiable, and usable after {@link #close}. */
     public Map<String, String> metadata() {
-        return header.metadata();
+        return mapping.header.metadata();
     }
 
     /**
      * The values of a tensor, little-endian and without padding: a read-only view of the file that lives until the last
-     * owner closes. The format promises no alignment, so read it by unaligned layouts.
+     * checkpoint on it is closed. The format promises no alignment, so read it by unaligned layouts.
      *
      * @throws IllegalArgumentException if the tensor is not one of {@link #tensors}
-     * @throws IllegalStateException after the last {@link #close}
+     * @throws IllegalStateException after {@link #close}
      */
     public MemorySegment data(TensorInfo tensor) {
-        requireOpen();
+        synchronized (mapping) {
+            requireOpen();
+        }
         if (!tensor.equals(tensors().get(tensor.name()))) {
             throw new IllegalArgumentException("tensor '" + tensor.name() + "' is not one of " + path);
         }
-        return file.asSlice(tensor.offset(), tensor.byteSize());
+        return mapping.file.asSlice(tensor.offset(), tensor.byteSize());
     }
 
     /**
-     * Adds an owner.
+     * Another checkpoint on the same mapping, for whoever needs the data longer than this one is open.
      *
-     * @return this
-     * @throws IllegalStateException after the last {@link #close}
+     * @throws IllegalStateException after {@link #close}
      */
-    public synchronized Checkpoint retain() {
-        requireOpen();
-        owners++;
-        return this;
+    public Checkpoint retain() {
+        synchronized (mapping) {
+            requireOpen();
+            return new Checkpoint(path, mapping);
+        }
     }
 
-    /** Removes an owner; the last one unmaps the file. Without effect afterwards. */
+    /** Unmaps the file if no other checkpoint is open on it. Without effect when closed already. */
     @Override
-    public synchronized void close() {
-        if (owners == 1) {
-            arena.close();
+    public void close() {
+        synchronized (mapping) {
+            if (closed) {
+                return;
+            }
+            if (mapping.checkpoints == 1) {
+                mapping.arena.close();
+            }
+            mapping.checkpoints--;
+            closed = true;
         }
-        owners = Math.max(0, owners - 1);
     }
 
     private void requireOpen() {
-        if (!arena.scope().isAlive()) {
+        if (closed) {
             throw new IllegalStateException(path + " is closed");
         }
     }

@@ -11,15 +11,17 @@ abstract class Network extends NativeObject {
 
     private final Checkpoint checkpoint;
 
-    /** {@code checkpoint} was retained for this network. */
-    Network(String name, long handle, Checkpoint checkpoint) {
-        super(name, handle);
+    /** Makes the native network; {@code name} is what messages call it. */
+    Network(String name, Weights weights, NativeCalls.Creation creation) throws ModelFormatException {
+        this(name, weights.checkpoint().retain(), creation);
+    }
+
+    private Network(String name, Checkpoint checkpoint, NativeCalls.Creation creation) throws ModelFormatException {
+        super(name, create(checkpoint, creation));
         this.checkpoint = checkpoint;
     }
 
-    /** Makes a native network while its checkpoint is retained for it. */
-    static long create(Weights weights, NativeCalls.Creation creation) throws ModelFormatException {
-        Checkpoint checkpoint = weights.checkpoint().retain();
+    private static long create(Checkpoint checkpoint, NativeCalls.Creation creation) throws ModelFormatException {
         try {
             return NativeCalls.create(creation);
         } catch (ModelFormatException e) {
@@ -55,10 +57,7 @@ abstract class Network extends NativeObject {
 
     /** Refuses an array that has not the length that its shape needs. */
     static void requireLength(String what, long actual, long... shape) {
-        long needed = 1;
-        for (long side : shape) {
-            needed = side < 0 ? -1 : Math.multiplyExact(needed, side);
-        }
+        long needed = count(shape);
         if (actual != needed) {
             throw new IllegalArgumentException(
                     String.format(Locale.ROOT, "%s has %d values, its shape needs %d", what, actual, needed));
@@ -67,17 +66,23 @@ abstract class Network extends NativeObject {
 
     /** The length of an output that must be one Java array. */
     static int outputLength(long... shape) {
-        long length = 1;
-        for (long side : shape) {
-            if (side < 1) {
-                throw new IllegalArgumentException("a size is " + side + "; it must be 1 or more");
-            }
-            length = Math.multiplyExact(length, side);
-        }
+        long length = count(shape);
         if (length > Integer.MAX_VALUE - 8) {
             throw new IllegalArgumentException("an output of " + length + " values is too large for an array");
         }
         return (int) length;
+    }
+
+    /** The product of sides of 1 or more, {@link Long#MAX_VALUE} where it is larger. */
+    private static long count(long... shape) {
+        long count = 1;
+        for (long side : shape) {
+            if (side < 1) {
+                throw new IllegalArgumentException("a size is " + side + "; it must be 1 or more");
+            }
+            count = count > Long.MAX_VALUE / side ? Long.MAX_VALUE : count * side;
+        }
+        return count;
     }
 
     @Override

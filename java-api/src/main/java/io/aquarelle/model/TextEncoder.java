@@ -17,12 +17,22 @@ public final class TextEncoder extends Network {
     private final int vocabulary;
     private final int maxTokens;
 
-    private TextEncoder(long handle, Weights weights, MemorySegment info) {
-        super("the text encoder", handle, weights.checkpoint());
-        width = aq_text_encoder_info.width(info);
-        layers = aq_text_encoder_info.layers(info);
-        vocabulary = aq_text_encoder_info.vocabulary(info);
-        maxTokens = aq_text_encoder_info.max_tokens(info);
+    private TextEncoder(Engine engine, Weights weights, String prefix, int heads) throws ModelFormatException {
+        super("the text encoder", weights, (arena, result, error) -> {
+            MemorySegment options = aq_text_encoder_options.allocate(arena);
+            aq_text_encoder_options.prefix(options, arena.allocateFrom(prefix));
+            aq_text_encoder_options.heads(options, heads);
+            return Aquarelle.aq_text_encoder_create(engine.handle(), weights.handle(), options, result, error);
+        });
+        long self = handle();
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment info = aq_text_encoder_info.allocate(arena);
+            NativeCalls.run((scratch, error) -> Aquarelle.aq_text_encoder_get_info(self, info, error));
+            width = aq_text_encoder_info.width(info);
+            layers = aq_text_encoder_info.layers(info);
+            vocabulary = aq_text_encoder_info.vocabulary(info);
+            maxTokens = aq_text_encoder_info.max_tokens(info);
+        }
     }
 
     /**
@@ -34,17 +44,7 @@ public final class TextEncoder extends Network {
      */
     public static TextEncoder create(Engine engine, Weights weights, String prefix, int heads)
             throws ModelFormatException {
-        long handle = create(weights, (arena, result, error) -> {
-            MemorySegment options = aq_text_encoder_options.allocate(arena);
-            aq_text_encoder_options.prefix(options, arena.allocateFrom(prefix));
-            aq_text_encoder_options.heads(options, heads);
-            return Aquarelle.aq_text_encoder_create(engine.handle(), weights.handle(), options, result, error);
-        });
-        try (Arena arena = Arena.ofConfined()) {
-            MemorySegment info = aq_text_encoder_info.allocate(arena);
-            NativeCalls.run((scratch, error) -> Aquarelle.aq_text_encoder_get_info(handle, info, error));
-            return new TextEncoder(handle, weights, info);
-        }
+        return new TextEncoder(engine, weights, prefix, heads);
     }
 
     /** Channels of a hidden state. */
@@ -78,8 +78,10 @@ public final class TextEncoder extends Network {
      */
     public synchronized float[] encode(int[][] tokens, int skipLayers, @Nullable CallControl control) {
         int length = tokens.length == 0 ? 0 : tokens[0].length;
+        for (int[] chunk : tokens) {
+            requireLength("a chunk of tokens", chunk.length, length);
+        }
         int[] flat = Arrays.stream(tokens).flatMapToInt(Arrays::stream).toArray();
-        requireLength("tokens", flat.length, tokens.length, length);
         float[] output = new float[outputLength(tokens.length, length, width)];
         long self = handle();
         NativeCalls.run((arena, error) -> {

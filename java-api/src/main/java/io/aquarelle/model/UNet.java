@@ -16,12 +16,23 @@ public final class UNet extends Network {
     private final int contextWidth;
     private final int levels;
 
-    private UNet(long handle, Weights weights, MemorySegment info) {
-        super("the UNet", handle, weights.checkpoint());
-        inChannels = aq_unet_info.in_channels(info);
-        outChannels = aq_unet_info.out_channels(info);
-        contextWidth = aq_unet_info.context_width(info);
-        levels = aq_unet_info.levels(info);
+    private UNet(Engine engine, Weights weights, String prefix, Heads heads) throws ModelFormatException {
+        super("the UNet", weights, (arena, result, error) -> {
+            MemorySegment options = aq_unet_options.allocate(arena);
+            aq_unet_options.prefix(options, arena.allocateFrom(prefix));
+            aq_unet_options.heads(options, heads.count());
+            aq_unet_options.head_width(options, heads.width());
+            return Aquarelle.aq_unet_create(engine.handle(), weights.handle(), options, result, error);
+        });
+        long self = handle();
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment info = aq_unet_info.allocate(arena);
+            NativeCalls.run((scratch, error) -> Aquarelle.aq_unet_get_info(self, info, error));
+            inChannels = aq_unet_info.in_channels(info);
+            outChannels = aq_unet_info.out_channels(info);
+            contextWidth = aq_unet_info.context_width(info);
+            levels = aq_unet_info.levels(info);
+        }
     }
 
     /**
@@ -32,18 +43,7 @@ public final class UNet extends Network {
      * @throws ModelFormatException if tensors are missing or do not fit together
      */
     public static UNet create(Engine engine, Weights weights, String prefix, Heads heads) throws ModelFormatException {
-        long handle = create(weights, (arena, result, error) -> {
-            MemorySegment options = aq_unet_options.allocate(arena);
-            aq_unet_options.prefix(options, arena.allocateFrom(prefix));
-            aq_unet_options.heads(options, heads.count());
-            aq_unet_options.head_width(options, heads.width());
-            return Aquarelle.aq_unet_create(engine.handle(), weights.handle(), options, result, error);
-        });
-        try (Arena arena = Arena.ofConfined()) {
-            MemorySegment info = aq_unet_info.allocate(arena);
-            NativeCalls.run((scratch, error) -> Aquarelle.aq_unet_get_info(handle, info, error));
-            return new UNet(handle, weights, info);
-        }
+        return new UNet(engine, weights, prefix, heads);
     }
 
     /** Channels of the latent that it takes: 4, or more where a model is conditioned on pictures. */

@@ -31,7 +31,7 @@ public final class Weights extends NativeObject {
         if (tensors.isEmpty()) {
             throw new ModelFormatException(checkpoint.path(), "holds no weights; it is not a model");
         }
-        checkpoint.retain();
+        Checkpoint own = checkpoint.retain();
         try {
             long handle = NativeCalls.create((arena, result, error) -> {
                 MemorySegment array = aq_tensor.allocateArray(tensors.size(), arena);
@@ -39,7 +39,7 @@ public final class Weights extends NativeObject {
                     TensorInfo tensor = tensors.get(i);
                     MemorySegment t = aq_tensor.asSlice(array, i);
                     aq_tensor.name(t, arena.allocateFrom(tensor.name()));
-                    aq_tensor.data(t, checkpoint.data(tensor));
+                    aq_tensor.data(t, own.data(tensor));
                     aq_tensor.size(t, tensor.byteSize());
                     aq_tensor.rank(t, tensor.shape().size());
                     aq_tensor.type(t, tensor.type().nativeType());
@@ -50,9 +50,9 @@ public final class Weights extends NativeObject {
                 }
                 return Aquarelle.aq_weights_create(array, tensors.size(), result, error);
             });
-            return new Weights(handle, checkpoint);
+            return new Weights(handle, own);
         } catch (Throwable e) {
-            checkpoint.close();
+            own.close();
             throw e;
         }
     }
@@ -65,7 +65,7 @@ public final class Weights extends NativeObject {
                 && tensor.name().indexOf('\0') < 0;
     }
 
-    /** Of the file that the tensors come from. */
+    /** On the file that the tensors come from; closed with these weights. */
     Checkpoint checkpoint() {
         return checkpoint;
     }

@@ -54,6 +54,15 @@ public final class RandomSources {
         return REGISTRY.value(name).apply(seed);
     }
 
+    /**
+     * A1111's name of a random source, as in an image's parameters: "NV" for "cuda".
+     *
+     * @throws IllegalArgumentException if there is none; the message lists the names
+     */
+    public static String displayName(String name) {
+        return REGISTRY.displayName(name);
+    }
+
     /** Room for the values of a call. */
     static float[] room(int count) {
         if (count < 0) {

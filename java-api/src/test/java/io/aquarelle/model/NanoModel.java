@@ -22,7 +22,16 @@ public final class NanoModel {
             ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
     private static final ValueLayout.OfLong LONG = ValueLayout.JAVA_LONG_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
     private static final String TOKENS = "embeddings.token_embedding.weight";
-    private static final long VOCABULARY = 49408;
+    private static final String POSITIONS = "embeddings.position_embedding.weight";
+    private static final int VOCABULARY = 49408;
+    private static final int WIDTH = 64;
+
+    /** Another matrix in place of a tensor. */
+    private record Matrix(int rows, float[] values) {
+        List<Long> shape() {
+            return List.of((long) rows, (long) values.length / rows);
+        }
+    }
 
     private NanoModel() {}
 
@@ -68,34 +77,43 @@ public final class NanoModel {
 
     /** The same without the tensors whose names fail {@code keep}. */
     public static void writeDrawable(Path out, Predicate<String> keep) throws IOException {
-        float[] table = new float[(int) VOCABULARY * 64];
+        float[] table = new float[VOCABULARY * WIDTH];
         SplittableRandom random = new SplittableRandom(11);
         for (int i = 0; i < table.length; i++) {
             table[i] = (float) (random.nextGaussian() * 0.5);
         }
-        write(out, DataType.F16, UnaryOperator.identity(), keep, Map.of(TOKENS, table));
+        write(out, DataType.F16, UnaryOperator.identity(), keep, Map.of(TOKENS, new Matrix(VOCABULARY, table)));
     }
 
-    /** A file with the text encoder of this width and nothing changed in the UNet, which takes 64. */
+    /** Writes the model with a UNet that takes text embeddings of width 32 where the text encoder makes 64. */
     public static void writeMisfit(Path out) throws IOException {
-        Map<String, float[]> replaced = new HashMap<>();
+        Map<String, Matrix> replaced = new HashMap<>();
         try (Checkpoint nano = Checkpoint.open(golden("sd1-nano"))) {
             for (TensorInfo tensor : nano.tensors().values()) {
                 if (tensor.name().contains("attn2.to_k.weight") || tensor.name().contains("attn2.to_v.weight")) {
-                    replaced.put(tensor.name(), new float[(int) (tensor.shape().getFirst() * 32)]);
+                    int rows = Math.toIntExact(tensor.shape().getFirst());
+                    replaced.put(tensor.name(), new Matrix(rows, new float[rows * WIDTH / 2]));
                 }
             }
         }
         write(out, DataType.F16, UnaryOperator.identity(), tensor -> true, replaced);
     }
 
-    /** Tensors whose names end in a key of {@code replaced} get those rows instead. */
+    /** Writes the model with a whole vocabulary and a text encoder that takes chunks of 76 tokens at most. */
+    public static void writeShort(Path out) throws IOException {
+        Map<String, Matrix> replaced = Map.of(
+                TOKENS, new Matrix(VOCABULARY, new float[VOCABULARY * WIDTH]),
+                POSITIONS, new Matrix(76, new float[76 * WIDTH]));
+        write(out, DataType.F16, UnaryOperator.identity(), tensor -> true, replaced);
+    }
+
+    /** Tensors whose names end in a key of {@code replaced} become what it says. */
     private static void write(
             Path out,
             DataType type,
             UnaryOperator<Float> rounding,
             Predicate<String> keep,
-            Map<String, float[]> replaced)
+            Map<String, Matrix> replaced)
             throws IOException {
         try (Checkpoint nano = Checkpoint.open(golden("sd1-nano"))) {
             List<TensorInfo> sources = nano.tensors().values().stream()
@@ -106,10 +124,8 @@ public final class NanoModel {
                     .toList();
             try (SafetensorsWriter writer = new SafetensorsWriter(out, declarations, nano.metadata())) {
                 for (int i = 0; i < sources.size(); i++) {
-                    float[] values = replacement(sources.get(i), replaced);
-                    if (values == null) {
-                        values = halves(nano, sources.get(i));
-                    }
+                    Matrix other = replacement(sources.get(i), replaced);
+                    float[] values = other == null ? halves(nano, sources.get(i)) : other.values();
                     writer.write(writer.tensors().get(i), 0, encode(values, type, rounding));
                 }
                 writer.commit();
@@ -117,7 +133,7 @@ public final class NanoModel {
         }
     }
 
-    private static float[] replacement(TensorInfo tensor, Map<String, float[]> replaced) {
+    private static Matrix replacement(TensorInfo tensor, Map<String, Matrix> replaced) {
         return replaced.entrySet().stream()
                 .filter(entry -> tensor.name().endsWith(entry.getKey()))
                 .map(Map.Entry::getValue)
@@ -125,13 +141,9 @@ public final class NanoModel {
                 .orElse(null);
     }
 
-    private static List<Long> shape(TensorInfo tensor, Map<String, float[]> replaced) {
-        float[] values = replacement(tensor, replaced);
-        if (values == null) {
-            return tensor.shape();
-        }
-        long rows = tensor.name().endsWith(TOKENS) ? VOCABULARY : tensor.shape().getFirst();
-        return List.of(rows, values.length / rows);
+    private static List<Long> shape(TensorInfo tensor, Map<String, Matrix> replaced) {
+        Matrix other = replacement(tensor, replaced);
+        return other == null ? tensor.shape() : other.shape();
     }
 
     private static float[] halves(Checkpoint nano, TensorInfo tensor) {

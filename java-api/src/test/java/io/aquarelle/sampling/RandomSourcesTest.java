@@ -106,6 +106,8 @@ class RandomSourcesTest {
         assertSame(Philox.class, RandomSources.byName("NV", 0).getClass());
         assertSame(Philox.class, RandomSources.byName("GPU", 0).getClass());
         assertSame(MersenneTwister.class, RandomSources.byName("CPU", 0).getClass());
+        assertEquals("NV", RandomSources.displayName("gpu"));
+        assertEquals("CPU", RandomSources.displayName("cpu"));
         var unknown = assertThrows(IllegalArgumentException.class, () -> RandomSources.byName("dice", 0));
         assertEquals("unknown rng 'dice'; use one of cuda, cpu, std_default", unknown.getMessage());
     }

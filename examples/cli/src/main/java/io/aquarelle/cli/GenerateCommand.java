@@ -179,7 +179,8 @@ final class GenerateCommand extends ModelCommand {
         if (prompt != null && positionalPrompt != null) {
             throw new BadInputException("--prompt: a prompt stands before it already; give one of them");
         }
-        var request = request(prompt == null ? positionalPrompt : prompt).negativePrompt(negativePrompt);
+        var request = request(prompt == null ? positionalPrompt : prompt);
+        set(request, "--negative-prompt", it -> it.negativePrompt(negativePrompt));
         set(request, "--steps", it -> it.steps(steps));
         set(request, "--cfg-scale", it -> it.guidance(guidance));
         set(request, "--rng", it -> it.rng(rng));

@@ -32,7 +32,7 @@ abstract class ModelCommand extends SubCommand {
             paramLabel = "N",
             order = 80,
             description = "Threads that compute (${DEFAULT-VALUE}, this machine's processors).")
-    int threads = Runtime.getRuntime().availableProcessors();
+    int threads = EngineOptions.best().threads();
 
     @Option(
             names = "--conv",
@@ -66,6 +66,7 @@ abstract class ModelCommand extends SubCommand {
     /** A request of the size asked for. */
     final ImageRequest.Builder request(String prompt) {
         var request = ImageRequest.builder(prompt);
+        set(request, "--prompt", it -> {});
         set(request, "--width", it -> it.size(width, 512));
         set(request, "--height", it -> it.size(width, height));
         return request;

@@ -240,6 +240,13 @@ class GenerateCommandTest {
     }
 
     @Test
+    void promptsBeyondReasonAreRefusedByTheirName() throws IOException {
+        String tooLong = "x".repeat(20_001);
+        refused("--prompt: prompt has 20001", "generate", tooLong, "-m", model.toString(), "-o", out());
+        refused("--negative-prompt: ", "generate", "x", "-n", tooLong, "-m", model.toString(), "-o", out());
+    }
+
+    @Test
     void outputIsCheckedBeforeTheModelIsOpened() throws IOException {
         String missing = folder.resolve("missing.safetensors").toString();
         refused("its folder does not exist", "generate", "x", "-m", missing, "-o", folder + "/none/out.png");

@@ -257,17 +257,19 @@ row measure(bench_state &s, const counted_layer &counted) {
     race(all, 3, s.opt.quick ? 0 : 1);
 
     row r = {l, counted.count, l.flops() * s.opt.batch, all[1].median(), all[1].median(), 0, 0};
-    r.peak = peak_flops / all[0].median();
+    r.peak = peak_flops / all[0].best();
     std::string others;
     if (l.what != kind::attention && s.ring(weight_columns(l)).type() != s.opt.type) others = "  (f16 weights)";
     for (size_t i = 1; i < all.size(); i++) {
-        const double seconds = all[i].median();
-        char text[64];
+        const double seconds = all[i].median(), best = all[i].best();
+        char text[96];
         if (i < own) r.fastest_seconds = std::min(r.fastest_seconds, seconds);
         else r.peer_seconds = r.peer_seconds == 0 ? seconds : std::min(r.peer_seconds, seconds);
         if (i == 1) continue;
-        if (i < own) snprintf(text, sizeof text, "  %s %.2f", all[i].name.c_str(), seconds * 1e3);
-        else snprintf(text, sizeof text, "  %s %.2f (x%.1f)", all[i].name.c_str(), seconds * 1e3, seconds / r.seconds);
+        snprintf(text, sizeof text, "  %s %.2f/%.2f", all[i].name.c_str(), seconds * 1e3, best * 1e3);
+        others += text;
+        if (i < own) continue;
+        snprintf(text, sizeof text, " x%.1f", seconds / r.seconds);
         others += text;
     }
     if (r.fastest_seconds < r.seconds) {
@@ -335,7 +337,7 @@ bool measure_family(bench_state &s, const char *title, const network &n) {
                      [](const counted_layer &a, const counted_layer &b) { return a.what.what < b.what.what; });
     printf("%s, batch %d\n", title, s.opt.batch);
     printf("%-30s %5s  %-8s %9s %9s %8s %7s  %s\n", "layer (size of the output)", "count", "by", "ms", "best",
-           "GFLOP/s", "of peak", s.opt.ggml || s.opt.all_algorithms ? "others, ms" : "");
+           "GFLOP/s", "of peak", s.opt.ggml || s.opt.all_algorithms ? "others, ms median/best" : "");
     std::vector<row> rows;
     for (const counted_layer &l : chosen) rows.push_back(measure(s, l));
     print_sums(s, rows);

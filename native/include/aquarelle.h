@@ -62,7 +62,13 @@ typedef struct aq_tensor {
     int32_t type;      // number of the type in GGUF files: 0 F32, 1 F16, 30 BF16, 8 Q8_0, ...
 } aq_tensor;
 
-typedef enum aq_isa { AQ_ISA_AUTO = 0, AQ_ISA_PORTABLE = 1, AQ_ISA_NEON = 2, AQ_ISA_AVX2 = 3, AQ_ISA_AVX512 = 4 } aq_isa;
+typedef enum aq_isa {
+    AQ_ISA_AUTO = 0,
+    AQ_ISA_PORTABLE = 1,
+    AQ_ISA_NEON = 2,
+    AQ_ISA_AVX2 = 3,
+    AQ_ISA_AVX512 = 4
+} aq_isa;
 
 // How 3 x 3 convolutions of stride 1 are computed: by what is fastest for their shape, never by Winograd transforms, or
 // always.
@@ -165,7 +171,7 @@ typedef struct aq_vae_options {
 
 typedef struct aq_vae_info {
     int32_t latent_channels, image_channels;
-    int32_t factor;                   // pixels per latent cell and side
+    int32_t factor;                    // pixels per latent cell and side
     int32_t has_encoder, has_decoder;  // 0 or 1
 } aq_vae_info;
 

@@ -29,14 +29,15 @@ struct registration {
     registration(const char *name, void (*run)()) { cases().push_back({name, run}); }
 };
 
-inline int failures = 0;     // of the running test
-inline double worst = 0;     // its largest error as a share of the limit
-inline char context[256];    // what it is doing, printed with a failure
+inline int failures = 0;   // of the running test
+inline double worst = 0;   // its largest error as a share of the limit
+inline char context[256];  // what it is doing, printed with a failure
 
 #if defined(__GNUC__)
 __attribute__((format(printf, 1, 2)))
 #endif
-inline void describe(const char *format, ...) {
+inline void
+describe(const char *format, ...) {
     va_list values;
     va_start(values, format);
     vsnprintf(context, sizeof context, format, values);
@@ -58,8 +59,7 @@ struct place {
 inline bool check(bool holds, const place &at) { return holds || at.fail("does not hold"); }
 
 // Whether |actual - expected| <= limit everywhere; a value that is no number is never close.
-template <class A, class E>
-bool check_near(const A &actual, const E &expected, double limit, const place &at) {
+template <class A, class E> bool check_near(const A &actual, const E &expected, double limit, const place &at) {
     if (actual.size() != expected.size()) return at.fail("sizes differ");
     double most = 0;
     size_t where = 0;
@@ -80,8 +80,7 @@ bool check_near(const A &actual, const E &expected, double limit, const place &a
 }
 
 // The same with a limit relative to max |expected|.
-template <class A, class E>
-bool check_close(const A &actual, const E &expected, double limit, const place &at) {
+template <class A, class E> bool check_close(const A &actual, const E &expected, double limit, const place &at) {
     double largest = 0;
     for (const auto x : expected) largest = fmax(largest, fabs((double)x));
     return check_near(actual, expected, limit * largest, at);
@@ -134,8 +133,8 @@ inline int run_all(int words, char **word) {
 
 }  // namespace test
 
-#define TEST(name)                                                   \
-    static void test_##name();                                       \
+#define TEST(name)                                                    \
+    static void test_##name();                                        \
     static const test::registration enrol_##name(#name, test_##name); \
     static void test_##name()
 

@@ -22,7 +22,8 @@ inline shape linear(int rows, int channels, int outputs) {
 }
 
 // Square windows with `before` zeros in front and `after` behind.
-inline shape convolution(int images, int h, int w, int channels, int outputs, int kernel, int stride, int before, int after) {
+inline shape convolution(int images, int h, int w, int channels, int outputs, int kernel, int stride, int before,
+                         int after) {
     const int out_h = (h + before + after - kernel) / stride + 1, out_w = (w + before + after - kernel) / stride + 1;
     return {images, channels, outputs, {kernel, kernel, stride, 1, before, before, h, w, out_h, out_w}};
 }

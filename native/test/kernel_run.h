@@ -38,7 +38,8 @@ constexpr int64_t guard_floats = 64;
 class scratch {
 public:
     explicit scratch(int64_t floats)
-        : bytes((size_t)floats * 4), guarded(bytes + guard_floats * 4),
+        : bytes((size_t)floats * 4),
+          guarded(bytes + guard_floats * 4),
           memory((unsigned char *)::operator new(guarded, std::align_val_t(64))) {
         fill();
     }
@@ -77,8 +78,8 @@ inline bool untouched(float x) { return float_bits(x) == untouched_bits; }
 // Runs all threads of a pool of `count` one after the other, each with an output of `size` floats of its own, checks
 // that no two write the same element and returns the union; what nobody wrote is `untouched`.
 template <class Kernel, class Args>
-std::vector<float> run_pool(Kernel kernel, Args args, float *Args::*output,
-                            int64_t size, int64_t scratch_floats, int count, const int32_t *cancel = nullptr) {
+std::vector<float> run_pool(Kernel kernel, Args args, float *Args::*output, int64_t size, int64_t scratch_floats,
+                            int count, const int32_t *cancel = nullptr) {
     const float start = float_from_bits(untouched_bits);
     std::vector<float> all((size_t)size, start), own((size_t)(size + guard_floats));
     scratch memory(scratch_floats);

@@ -57,7 +57,8 @@ public:
     std::vector<aq_tensor> describe() const {
         std::vector<aq_tensor> result;
         for (const auto &[name, t] : tensors_) {
-            aq_tensor a = {name.c_str(), t.data, t.size, {1, 1, 1, 1}, (int32_t)t.shape.size(), t.dtype == "F16" ? 1 : 0};
+            aq_tensor a = {
+                name.c_str(), t.data, t.size, {1, 1, 1, 1}, (int32_t)t.shape.size(), t.dtype == "F16" ? 1 : 0};
             for (size_t i = 0; i < t.shape.size(); i++) a.shape[i] = t.shape[i];
             result.push_back(a);
         }

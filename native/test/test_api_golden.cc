@@ -77,7 +77,8 @@ TEST(vae_gives_the_golden_image_and_moments) {
         CHECK_CLOSE(image, copy(model.golden["vae.image"]), limit);
 
         const file_tensor &picture = model.golden["vae.enc.image"];
-        const aq_vae_call encode = {picture.floats(), moments.data(), (uint64_t)picture.count(), moments.size(), 1, 8, 8};
+        const aq_vae_call encode = {
+            picture.floats(), moments.data(), (uint64_t)picture.count(), moments.size(), 1, 8, 8};
         model.must(aq_vae_encode(model.vae, &encode, nullptr, &model.error));
         CHECK_CLOSE(part(moments, 0, 256), copy(model.golden["vae.enc.mean"]), limit);
         CHECK_CLOSE(part(moments, 1, 256), copy(model.golden["vae.enc.logvar"]), limit);

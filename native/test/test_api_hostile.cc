@@ -1,4 +1,5 @@
-// Every function of the C edge with arguments that no caller should give: each is a status and a message, never a crash.
+// Every function of the C edge with arguments that no caller should give: each is a status and a message, never a
+// crash.
 #include <atomic>
 #include <limits>
 #include <string>

@@ -30,8 +30,8 @@ problem make(int batch, int heads, int width, int queries, int keys, bool causal
 
 std::vector<float> run(const problem &p, const aq::kernel_set &kernels, int threads, const int32_t *cancel = nullptr) {
     const aq::attention_args &t = p.args;
-    describe("%s batch %d heads %d width %d queries %d keys %d%s, %d threads", kernels.name, (int)t.batch,
-             (int)t.heads, (int)t.head_width, (int)t.queries, (int)t.keys, t.causal ? " causal" : "", threads);
+    describe("%s batch %d heads %d width %d queries %d keys %d%s, %d threads", kernels.name, (int)t.batch, (int)t.heads,
+             (int)t.head_width, (int)t.queries, (int)t.keys, t.causal ? " causal" : "", threads);
     return run_pool(kernels.attention, t, &aq::attention_args::out, p.outputs(), kernels.attention_scratch(t), threads,
                     cancel);
 }

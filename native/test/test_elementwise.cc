@@ -28,8 +28,8 @@ void verify_geglu(int rows, int channels, int threads, random_numbers &random) {
     for (const aq::kernel_set *kernels : kernel_sets()) {
         describe("%s %d x %d, %d threads", kernels->name, rows, channels, threads);
         const aq::geglu_args args = {x.data(), nullptr, rows, channels};
-        const std::vector<float> y = run_pool(kernels->geglu, args, &aq::geglu_args::y, (int64_t)rows * channels, 0,
-                                              threads);
+        const std::vector<float> y =
+            run_pool(kernels->geglu, args, &aq::geglu_args::y, (int64_t)rows * channels, 0, threads);
         // The approximation of erf is good to 1.5e-7, so gelu(4) to 3e-7 and the product to 1.2e-6, of up to 16.
         CHECK_NEAR(y, expected, 3e-6);
     }

@@ -159,13 +159,13 @@ TEST(layer_shapes_of_the_models) {
     random_numbers random(8);
     extras with;
     with.bias = with.residual = true;
-    const int linears[][2] = {{320, 1280},  {1280, 1280}, {2816, 1280}, {768, 320},  {1024, 640},  {2048, 640},
-                              {320, 2560},  {1280, 320},  {640, 5120},  {2560, 640}, {1280, 10240}, {5120, 1280},
-                              {768, 3072},  {3072, 768},  {1024, 4096}, {1280, 5120}};
+    const int linears[][2] = {{320, 1280}, {1280, 1280}, {2816, 1280}, {768, 320},  {1024, 640},   {2048, 640},
+                              {320, 2560}, {1280, 320},  {640, 5120},  {2560, 640}, {1280, 10240}, {5120, 1280},
+                              {768, 3072}, {3072, 768},  {1024, 4096}, {1280, 5120}};
     for (const auto &layer : linears) {
         verify(linear(7, layer[0], layer[1]), layer[0] % 256 == 0 ? format::toy256 : format::f16, with, random);
     }
-    const int convolutions[][2] = {{4, 320},   {320, 320}, {320, 4},   {960, 320}, {640, 640},
+    const int convolutions[][2] = {{4, 320},    {320, 320}, {320, 4},   {960, 320}, {640, 640},
                                    {1920, 640}, {4, 512},   {512, 512}, {256, 128}, {128, 3}};
     for (const auto &layer : convolutions) verify(same3x3(1, 2, 3, layer[0], layer[1]), format::f16, with, random);
     verify(same3x3(1, 1, 2, 2560, 1280), format::f16, with, random);
@@ -182,8 +182,8 @@ TEST(no_number_in_one_row_leaves_the_others_alone) {
     p.a[7 * 50 + 3] = NAN;
     for (const aq::kernel_set *kernels : kernel_sets()) {
         describe("%s", kernels->name);
-        const std::vector<float> c = run_pool(kernels->gemm, p.g, &aq::gemm_args::c, output_size(p.g),
-                                              kernels->gemm_scratch(p.g), 1);
+        const std::vector<float> c =
+            run_pool(kernels->gemm, p.g, &aq::gemm_args::c, output_size(p.g), kernels->gemm_scratch(p.g), 1);
         for (int i = 0; i < 20 * 40; i++) CHECK(isnan(c[(size_t)i]) == (i / 40 == 7));
     }
 }

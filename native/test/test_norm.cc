@@ -18,8 +18,7 @@ struct group_problem {
     aq::group_norm_args args;
 };
 
-group_problem make_group(int images, int pixels, int channels, int groups, random_numbers &random,
-                         spread s = {}) {
+group_problem make_group(int images, int pixels, int channels, int groups, random_numbers &random, spread s = {}) {
     group_problem p;
     p.x = random.values((int64_t)images * pixels * channels, s.size);
     for (float &x : p.x) x += (float)s.mean;
@@ -51,8 +50,8 @@ void verify(const group_problem &p, int threads = 1, double relative = 0) {
     double term = 1;
     const doubles expected = reference_group_norm(g, &term);
     for (const aq::kernel_set *kernels : kernel_sets()) {
-        describe("%s %d x %d pixels x %d channels, %d groups, %d threads", kernels->name, (int)g.images,
-                 (int)g.pixels, (int)g.channels, (int)g.groups, threads);
+        describe("%s %d x %d pixels x %d channels, %d groups, %d threads", kernels->name, (int)g.images, (int)g.pixels,
+                 (int)g.channels, (int)g.groups, threads);
         const std::vector<float> y = apply(g, factors(*kernels, g, threads));
         if (relative > 0) CHECK_CLOSE(y, expected, relative);
         else CHECK_NEAR(y, expected, 24 * half_ulp * term);

@@ -48,7 +48,7 @@ TEST(channels_and_outputs_around_vectors_and_blocks) {
 TEST(several_images_and_strips) {
     random_numbers random(3);
     verify(same3x3(5, 9, 7, 12, 20), format::f16, {}, random);
-    verify(same3x3(2, 50, 47, 12, 20), format::f16, {}, random);  // more tiles than a strip
+    verify(same3x3(2, 50, 47, 12, 20), format::f16, {}, random);   // more tiles than a strip
     verify(same3x3(2, 14, 13, 700, 40), format::f16, {}, random);  // strips cut short by the cache
 }
 
@@ -113,8 +113,8 @@ TEST(cancelled_before_it_starts) {
     const int32_t cancel = 1;
     for (const aq::kernel_set *kernels : kernel_sets()) {
         const auto kernel = [&](const aq::gemm_args &g, const aq::worker &w) { kernels->winograd(g, 4, w); };
-        const std::vector<float> c = run_pool(kernel, p.g, &aq::gemm_args::c, output_size(p.g),
-                                              kernels->winograd_scratch(p.g, 4), 1, &cancel);
+        const std::vector<float> c =
+            run_pool(kernel, p.g, &aq::gemm_args::c, output_size(p.g), kernels->winograd_scratch(p.g, 4), 1, &cancel);
         CHECK(untouched(c[0]));
     }
 }

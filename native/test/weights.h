@@ -64,8 +64,8 @@ inline uint16_t random_half(format f, random_numbers &random, double *value) {
 }
 
 inline weights random_weights(format f, int64_t rows, int64_t cols, random_numbers &random) {
-    const int64_t bytes_in_row = f == format::f32     ? 4 * cols
-                                 : f == format::toy32 ? cols / 32 * toy32_bytes
+    const int64_t bytes_in_row = f == format::f32      ? 4 * cols
+                                 : f == format::toy32  ? cols / 32 * toy32_bytes
                                  : f == format::toy256 ? cols / 256 * toy256_bytes
                                                        : 2 * cols;
     const int64_t offset = 1, gap = rows % 2 == 0 ? 0 : 3;

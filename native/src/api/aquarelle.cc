@@ -152,8 +152,8 @@ aq_status aq_engine_create(const aq_engine_options *options, aq_handle *result, 
         need_range(options->threads, 1, most_threads, "threads");
         need_range(options->isa, AQ_ISA_AUTO, AQ_ISA_AVX512, "isa");
         need_range(options->convolution, AQ_CONVOLUTION_AUTO, AQ_CONVOLUTION_WINOGRAD, "convolution");
-        *result = handle_table::instance().add(std::make_shared<engine>(options->threads, (isa)options->isa,
-                                                                        (aq_convolution)options->convolution));
+        *result = handle_table::instance().add(
+            std::make_shared<engine>(options->threads, (isa)options->isa, (aq_convolution)options->convolution));
     });
 }
 
@@ -233,7 +233,8 @@ aq_status aq_unet_create(aq_handle on, aq_handle from, const aq_unet_options *op
         need(options, "options");
         need_range(options->heads, 0, 4096, "heads");
         need_range(options->head_width, 0, 1 << 16, "head_width");
-        if ((options->heads == 0) == (options->head_width == 0)) invalid("exactly one of heads and head_width must be set");
+        if ((options->heads == 0) == (options->head_width == 0))
+            invalid("exactly one of heads and head_width must be set");
         create<unet>(on, from, options->prefix, result, head_rule{options->heads, options->head_width});
     });
 }
@@ -262,7 +263,8 @@ aq_status aq_unet_evaluate(aq_handle handle, const aq_unet_call *call, aq_contro
         need_count(call->latent_count, cells * (uint64_t)info.in_channels, "latent_count");
         need_count(call->output_count, cells * (uint64_t)info.out_channels, "output_count");
         need_count(call->timestep_count, images, "timestep_count");
-        need_count(call->context_count, images * (uint64_t)call->tokens * (uint64_t)info.context_width, "context_count");
+        need_count(call->context_count, images * (uint64_t)call->tokens * (uint64_t)info.context_width,
+                   "context_count");
         for (uint64_t i = 0; i < images; i++) {
             if (!isfinite(call->timesteps[i])) invalid("a timestep is not finite");
         }

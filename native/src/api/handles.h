@@ -1,4 +1,5 @@
-// Handles of the C edge. A handle is a number that is looked up, so a closed or foreign one is an error and not a crash.
+// Handles of the C edge. A handle is a number that is looked up, so a closed or foreign one is an error and not a
+// crash.
 #pragma once
 
 #include <memory>

@@ -32,8 +32,8 @@ graph::graph(engine &on) : engine_(on) {
 }
 
 ggml_tensor *graph::input(const extent &shape) {
-    ggml_tensor *t = ggml_new_tensor_4d(context_.get(), GGML_TYPE_F32, shape.channels, shape.width, shape.height,
-                                        shape.images);
+    ggml_tensor *t =
+        ggml_new_tensor_4d(context_.get(), GGML_TYPE_F32, shape.channels, shape.width, shape.height, shape.images);
     ggml_set_input(t);
     return t;
 }

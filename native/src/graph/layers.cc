@@ -10,8 +10,7 @@ namespace aq {
 namespace {
 
 [[noreturn]] void misfit(const std::string &name, const tensor &t, const std::string &expected) {
-    throw failure(AQ_INVALID_MODEL,
-                  "tensor '" + name + "' has shape " + to_string(t.shape) + ", expected " + expected);
+    throw failure(AQ_INVALID_MODEL, "tensor '" + name + "' has shape " + to_string(t.shape) + ", expected " + expected);
 }
 
 bool fits(int64_t actual, int64_t expected) { return expected == 0 || actual == expected; }

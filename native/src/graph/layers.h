@@ -13,7 +13,7 @@ namespace aq {
 // A linear layer or a convolution; matrices and 1 x 1 kernels are the same thing on channels-last activations.
 struct product_layer {
     stored_matrix matrix = {};  // [outputs][inputs][kernel_h][kernel_w], borrowed
-    std::vector<float> bias;  // [outputs] or empty
+    std::vector<float> bias;    // [outputs] or empty
     int64_t inputs = 0, outputs = 0;
     int32_t kernel_h = 1, kernel_w = 1;
 };

@@ -110,7 +110,8 @@ operand group_norm(graph &g, ggml_tensor *x, const norm_layer &layer, float epsi
     };
     operand normed = x;
     const std::string name = "group norm moments of " + std::to_string(shape.channels) + " at " + describe(shape);
-    normed.factors = g.node({name, 0}, {shape.channels, 1, 1, 2 * shape.images}, {x}, kernels.group_norm_scratch(args), run);
+    normed.factors =
+        g.node({name, 0}, {shape.channels, 1, 1, 2 * shape.images}, {x}, kernels.group_norm_scratch(args), run);
     normed.silu = with_silu;
     return normed;
 }
@@ -120,9 +121,8 @@ ggml_tensor *layer_norm(graph &g, ggml_tensor *x, const norm_layer &layer) {
     const kernel_set &kernels = g.host().kernels();
     const auto run = [x, shape, &layer, &kernels](ggml_tensor *output, const worker &w) {
         const int64_t rows = shape.pixels() * shape.images;
-        kernels.layer_norm({values(x), (float *)output->data, layer.weight.data(), layer.bias.data(), rows,
-                            shape.channels, 1e-5f},
-                           w);
+        kernels.layer_norm(
+            {values(x), (float *)output->data, layer.weight.data(), layer.bias.data(), rows, shape.channels, 1e-5f}, w);
     };
     return g.node({"layer norm", 0}, shape, {x}, 0, run);
 }

@@ -25,10 +25,9 @@ ggml_tensor *transformer::build(graph &g, ggml_tensor *x, ggml_tensor *context) 
 int64_t head_rule::heads_of(int64_t channels, const std::string &where) const {
     const int64_t count = heads > 0 ? heads : channels / head_width;
     if (count <= 0 || channels % count != 0 || (head_width > 0 && channels % head_width != 0)) {
-        throw failure(AQ_INVALID_MODEL, "'" + where + "' has " + std::to_string(channels) +
-                                            " channels, which cannot be divided into " +
-                                            (heads > 0 ? std::to_string(heads) + " heads"
-                                                       : "heads of " + std::to_string(head_width)));
+        throw failure(AQ_INVALID_MODEL,
+                      "'" + where + "' has " + std::to_string(channels) + " channels, which cannot be divided into " +
+                          (heads > 0 ? std::to_string(heads) + " heads" : "heads of " + std::to_string(head_width)));
     }
     return count;
 }

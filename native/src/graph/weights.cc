@@ -41,7 +41,8 @@ tensor checked(const aq_tensor &t, const std::string &name) {
         result.shape.push_back(t.shape[i]);
     }
     const int64_t rows = t.rank < 2 ? 1 : t.shape[0], columns = count / rows;
-    if (columns % traits->blck_size != 0) reject(name, std::string("has rows that do not fit blocks of ") + traits->type_name);
+    if (columns % traits->blck_size != 0)
+        reject(name, std::string("has rows that do not fit blocks of ") + traits->type_name);
     const int64_t row_bytes = columns / traits->blck_size * (int64_t)traits->type_size;
     if (t.size != (uint64_t)(row_bytes * rows)) {
         reject(name, "holds " + std::to_string(t.size) + " bytes, its shape and type need " +
@@ -51,8 +52,14 @@ tensor checked(const aq_tensor &t, const std::string &name) {
     if (type_of_storage == storage::other && traits->is_quantized && (uintptr_t)t.data % 4 != 0) {
         reject(name, "is quantised and not aligned to 4 bytes");
     }
-    result.matrix = {result.data, row_bytes, rows, columns, type_of_storage, (int32_t)traits->blck_size,
-                     (int32_t)traits->type_size, traits->to_float};
+    result.matrix = {result.data,
+                     row_bytes,
+                     rows,
+                     columns,
+                     type_of_storage,
+                     (int32_t)traits->blck_size,
+                     (int32_t)traits->type_size,
+                     traits->to_float};
     return result;
 }
 
@@ -61,7 +68,8 @@ tensor checked(const aq_tensor &t, const std::string &name) {
 weights::weights(const aq_tensor *tensors, uint64_t count) {
     tensors_.reserve(count);
     for (uint64_t i = 0; i < count; i++) {
-        if (tensors[i].name == nullptr) throw failure(AQ_INVALID_ARGUMENT, "tensor " + std::to_string(i) + " has no name");
+        if (tensors[i].name == nullptr)
+            throw failure(AQ_INVALID_ARGUMENT, "tensor " + std::to_string(i) + " has no name");
         const std::string name = tensors[i].name;
         if (!tensors_.emplace(name, checked(tensors[i], name)).second) reject(name, "is there twice");
     }

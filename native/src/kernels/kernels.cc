@@ -21,8 +21,8 @@ namespace aq {
 #define AQ_ROW_NEON(row)
 #endif
 
-#define AQ_DECLARE(name) \
-    namespace name { \
+#define AQ_DECLARE(name)           \
+    namespace name {               \
     extern const kernel_set table; \
     }
 AQ_ROWS(AQ_DECLARE)

@@ -24,8 +24,8 @@ enum class activation { none, silu, gelu, quick_gelu };
 // kernel_h x kernel_w window. {1, 1, 1, 1, 0, 0, ...} makes it an ordinary matrix of pixels.
 struct window {
     int32_t kernel_h, kernel_w, stride;
-    int32_t upsample;            // 2: the input is first doubled in both directions by repeating pixels
-    int32_t pad_top, pad_left;   // zeros before the first pixel; as many as needed follow the last
+    int32_t upsample;           // 2: the input is first doubled in both directions by repeating pixels
+    int32_t pad_top, pad_left;  // zeros before the first pixel; as many as needed follow the last
     int32_t in_h, in_w, out_h, out_w;
 };
 
@@ -36,7 +36,7 @@ struct gemm_args {
     // Applied to pixels as they are read, zeros around the image stay zeros: x * scale + offset, then SiLU if asked.
     // GroupNorm leaves them here instead of writing its output.
     const float *scale, *offset;  // [images][channels], or both NULL
-    bool silu;  // counts with scale and offset only
+    bool silu;                    // counts with scale and offset only
     window view;
     stored_matrix weights;  // [outputs][channels][kernel_h][kernel_w]
     float *c;               // [rows][outputs], rows `ldc` floats apart

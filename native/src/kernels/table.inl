@@ -2,17 +2,17 @@
 // Nothing here may be shared between instruction sets: a function that the linker merges could run on the wrong CPU.
 #include <math.h>
 
-#include "kernels/kernels.h"
-#include "kernels/simd/math.inl"
-#include "kernels/simd/pack.inl"
-#include "kernels/gemm/tile.inl"
+#include "kernels/attention/attention.inl"
+#include "kernels/elementwise/elementwise.inl"
 #include "kernels/gemm/expand.inl"
 #include "kernels/gemm/gemm.inl"
+#include "kernels/gemm/tile.inl"
+#include "kernels/kernels.h"
+#include "kernels/norm/norm.inl"
+#include "kernels/simd/math.inl"
+#include "kernels/simd/pack.inl"
 #include "kernels/winograd/transforms.inl"
 #include "kernels/winograd/winograd.inl"
-#include "kernels/attention/attention.inl"
-#include "kernels/norm/norm.inl"
-#include "kernels/elementwise/elementwise.inl"
 
 #define AQ_STRING_(x) #x
 #define AQ_STRING(x) AQ_STRING_(x)
@@ -21,9 +21,20 @@ namespace aq::AQ_ISA {
 
 extern const kernel_set table;
 const kernel_set table = {
-    isa::AQ_ISA,  AQ_STRING(AQ_ISA), gemm,         winograd,         attention,         group_norm,
-    layer_norm,   geglu,             silu,         gemm_scratch,     winograd_scratch,  attention_scratch,
-    group_norm_scratch, expand_rows,
+    isa::AQ_ISA,
+    AQ_STRING(AQ_ISA),
+    gemm,
+    winograd,
+    attention,
+    group_norm,
+    layer_norm,
+    geglu,
+    silu,
+    gemm_scratch,
+    winograd_scratch,
+    attention_scratch,
+    group_norm_scratch,
+    expand_rows,
 };
 
 }  // namespace aq::AQ_ISA

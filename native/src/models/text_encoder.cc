@@ -48,7 +48,8 @@ text_encoder::built text_encoder::build(const aq_text_encoder_call &call) {
     for (size_t i = 0; i + (size_t)call.skip_layers < layers_.size(); i++) {
         const layer &l = layers_[i];
         ggml_tensor *normed = layer_norm(g, x, l.norm1);
-        ggml_tensor *mixed = attention(g, linear(g, normed, l.q), linear(g, normed, l.k), linear(g, normed, l.v), heads_, true);
+        ggml_tensor *mixed =
+            attention(g, linear(g, normed, l.q), linear(g, normed, l.k), linear(g, normed, l.v), heads_, true);
         x = linear(g, mixed, l.out, {nullptr, x, activation::none});
         ggml_tensor *wide = linear(g, layer_norm(g, x, l.norm2), l.fc1, {nullptr, nullptr, activation::quick_gelu});
         x = linear(g, wide, l.fc2, {nullptr, x, activation::none});

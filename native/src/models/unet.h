@@ -1,5 +1,5 @@
-// The denoising network of latent diffusion (Rombach et al., arXiv 2112.10752), CompVis names. Which blocks exist, their
-// widths and depths are read from the tensors, so pruned and distilled UNets need no list of versions.
+// The denoising network of latent diffusion (Rombach et al., arXiv 2112.10752), CompVis names. Which blocks exist,
+// their widths and depths are read from the tensors, so pruned and distilled UNets need no list of versions.
 #pragma once
 
 #include <variant>

@@ -9,7 +9,8 @@ vae::vae(std::shared_ptr<engine> on, std::shared_ptr<const weights> from, const 
     const layer_reader reader(*source, prefix);
     const bool decodes = reader.has("decoder.conv_in.weight"), encodes = reader.has("encoder.conv_in.weight");
     if (!decodes && !encodes) {
-        throw failure(AQ_INVALID_MODEL, "tensor '" + prefix + "decoder.conv_in.weight' is missing: there is no VAE here");
+        throw failure(AQ_INVALID_MODEL,
+                      "tensor '" + prefix + "decoder.conv_in.weight' is missing: there is no VAE here");
     }
     if (decodes) decoder_ = read_decoder(reader);
     if (encodes) encoder_ = read_encoder(reader);

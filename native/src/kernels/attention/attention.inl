@@ -5,11 +5,11 @@ constexpr int64_t score_stride = key_block + 16;  // so that rows do not fall on
 static_assert(query_block % tile_rows == 0, "query blocks are whole tiles");
 
 struct attention_buffers {
-    float *queries;  // [query_block][lda], scaled by log2(e) / sqrt(head_width)
-    float *keys;     // panels [key_block / tile_columns][head_width][tile_columns]
-    float *values;   // panels [padded width / tile_columns][key_block][tile_columns]
-    float *scores;   // [query_block][score_stride], then the softmax numerators
-    float *sums;        // [query_block][padded width], numerators times values
+    float *queries;          // [query_block][lda], scaled by log2(e) / sqrt(head_width)
+    float *keys;             // panels [key_block / tile_columns][head_width][tile_columns]
+    float *values;           // panels [padded width / tile_columns][key_block][tile_columns]
+    float *scores;           // [query_block][score_stride], then the softmax numerators
+    float *sums;             // [query_block][padded width], numerators times values
     float *highest, *total;  // [query_block]: running maximum and denominator
     float *zeros;            // [head_width]
     int64_t lda, padded, size;
@@ -47,7 +47,8 @@ static inline void add_values(const attention_buffers &s, int64_t row, int64_t k
     }
 }
 
-// One row of scores, which are base 2 logarithms, becomes 2^(score - highest); sums so far are rescaled when the maximum rises.
+// One row of scores, which are base 2 logarithms, becomes 2^(score - highest); sums so far are rescaled when the
+// maximum rises.
 static void softmax_row(const attention_buffers &s, int64_t row, int64_t keys, int64_t visible) {
     float *score = s.scores + row * score_stride;
     for (int64_t j = visible < 0 ? 0 : visible; j < keys; j++) score[j] = minus_infinity;

@@ -59,7 +59,8 @@ struct rectangle {
 template <class Time>
 static rectangle own_part(int64_t rows, int64_t row_step, int64_t columns, int64_t column_step, const worker &w,
                           Time time) {
-    const int64_t row_steps = (rows + row_step - 1) / row_step, column_steps = (columns + column_step - 1) / column_step;
+    const int64_t row_steps = (rows + row_step - 1) / row_step,
+                  column_steps = (columns + column_step - 1) / column_step;
     double best = 0;
     int64_t best_down = 1;
     for (int64_t down = 1; down <= w.count; down++) {
@@ -161,7 +162,8 @@ static inline vf activate(vf x, activation act) {
 }
 
 // Bias, activation and residual on up to one vector of finished sums, on their way to row `row` of C.
-static inline void finish_vector(const gemm_args &g, int64_t row, int64_t image, int64_t column, int64_t count, vf sum) {
+static inline void finish_vector(const gemm_args &g, int64_t row, int64_t image, int64_t column, int64_t count,
+                                 vf sum) {
     const bool whole = count == lanes;
     const auto read = [&](const float *p) { return whole ? load(p) : load_part(p, count); };
     if (g.bias) sum = sum + read(g.bias + column);
@@ -187,11 +189,10 @@ static void finish(const gemm_args &g, int64_t row, int64_t rows, int64_t column
 
 static void gemm(const gemm_args &g, const worker &w) {
     // In multiply-add vectors for each k: the products, rows packed once for each column block, weights expanded once.
-    const rectangle own =
-        own_part(g.rows, tile_rows, g.weights.rows, tile_columns, w, [](double rows, double columns) {
-            const double passes = columns > column_block ? columns / column_block : 1;
-            return rows * columns / lanes + rows * passes + 2 * columns;
-        });
+    const rectangle own = own_part(g.rows, tile_rows, g.weights.rows, tile_columns, w, [](double rows, double columns) {
+        const double passes = columns > column_block ? columns / column_block : 1;
+        return rows * columns / lanes + rows * passes + 2 * columns;
+    });
     if (own.row == own.row_end || own.column == own.column_end) return;
     const gemm_buffers s = gemm_layout(g, w.scratch);
     memset(s.zeros, 0, (size_t)(block_channels(g) * taps(g)) * sizeof(float));

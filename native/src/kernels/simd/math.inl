@@ -57,8 +57,8 @@ static inline vf exp(vf x) {
     return p * power_of_two(n);
 }
 
-// 2^x for x <= 0, as softmax needs it: 2^n 2^r with n = round(x) and the Taylor polynomial of 2^r to r^6, whose remainder
-// stays under 1.3e-7. Below -126 the result is that of -126, about 1e-38.
+// 2^x for x <= 0, as softmax needs it: 2^n 2^r with n = round(x) and the Taylor polynomial of 2^r to r^6, whose
+// remainder stays under 1.3e-7. Below -126 the result is that of -126, about 1e-38.
 static inline vf exp2_of_negative(vf x) {
     x = max(set1(-126.0f), x);
     const vf n = round(x), r = x - n;

@@ -1,6 +1,7 @@
 // One-dimensional Winograd transforms F(m, r): m outputs of an r-tap filter from m + r - 1 products (Winograd 1980;
-// Lavin and Gray, arXiv 1509.09308). `input` is B^T d, `filter` is G g, `output` is A^T p; points come in pairs +-x, whose
-// even and odd halves are shared. Values lie `step` vectors apart, so that the same code runs along rows and columns.
+// Lavin and Gray, arXiv 1509.09308). `input` is B^T d, `filter` is G g, `output` is A^T p; points come in pairs +-x,
+// whose even and odd halves are shared. Values lie `step` vectors apart, so that the same code runs along rows and
+// columns.
 namespace aq::AQ_ISA {
 
 // Points 0, 1, -1 and infinity.

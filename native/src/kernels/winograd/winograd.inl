@@ -1,16 +1,16 @@
-// Convolutions of 3 x 3 taps and stride 1 by two-dimensional Winograd transforms, F(m x m, r x r): tiles of the input and
-// filters go to (m + r - 1)^2 points, at each point a matrix product sums over channels, and products come back as tiles
-// of m x m outputs. An upsampling convolution is four convolutions of 2 x 2 taps, one for each parity of row and column,
-// and never sees the upsampled image.
+// Convolutions of 3 x 3 taps and stride 1 by two-dimensional Winograd transforms, F(m x m, r x r): tiles of the input
+// and filters go to (m + r - 1)^2 points, at each point a matrix product sums over channels, and products come back as
+// tiles of m x m outputs. An upsampling convolution is four convolutions of 2 x 2 taps, one for each parity of row and
+// column, and never sees the upsampled image.
 //
 // Each thread owns tiles and outputs of its own and takes tiles in strips whose transforms fit the cache. Filters are
 // transformed for a group of outputs at a time, just before use: transformed filters of a whole layer would be many
 // times the size of the stored ones, and reading them back slower than making them again.
 namespace aq::AQ_ISA {
 
-constexpr int64_t winograd_channels = 160;      // of the largest block of the sum
-constexpr int64_t winograd_outputs = 32;        // of a group
-constexpr int64_t longest_strip = 120;          // tiles
+constexpr int64_t winograd_channels = 160;        // of the largest block of the sum
+constexpr int64_t winograd_outputs = 32;          // of a group
+constexpr int64_t longest_strip = 120;            // tiles
 constexpr int64_t strip_floats = 3 * 512 * 1024;  // of a strip's transformed input
 static_assert(longest_strip % tile_rows == 0 && winograd_outputs % lanes == 0, "strips and groups are whole tiles");
 
@@ -27,11 +27,11 @@ template <class F> struct winograd_plan {
     int64_t channels;  // of a block of the sum
     int64_t pixel;     // floats from pixel to pixel of the patch
     int64_t tiles_down, tiles_across, tiles, strip, blocks, lda, ldm, points_a, points_u, points_m;
-    float *patch;     // [size][pixels of a row of tiles][pixel]
-    float *a;         // [blocks][points][strip][lda]: transformed input
-    float *filters;   // [channels * 9][tile_columns]: filters of a panel before the transform
-    float *u;         // [points][panels][channels][tile_columns]: transformed filters of a group
-    float *products;  // [points][strip][ldm]
+    float *patch;          // [size][pixels of a row of tiles][pixel]
+    float *a;              // [blocks][points][strip][lda]: transformed input
+    float *filters;        // [channels * 9][tile_columns]: filters of a panel before the transform
+    float *u;              // [points][panels][channels][tile_columns]: transformed filters of a group
+    float *products;       // [points][strip][ldm]
     gemm_buffers weights;  // for expanding
     int64_t floats;
 
@@ -139,7 +139,8 @@ static void transform_filters(const gemm_args &g, const winograd_part &part, con
                 continue;
             }
             float *to = plan.weights.row + i * plan.channels * 9;
-            const float *from = expand_range(g.weights, output + n + i, channel * 9, channels * 9, plan.weights.expanded);
+            const float *from =
+                expand_range(g.weights, output + n + i, channel * 9, channels * 9, plan.weights.expanded);
             memcpy(to, from, (size_t)channels * 9 * sizeof(float));
             rows[i] = to;
         }
@@ -154,7 +155,8 @@ static void transform_filters(const gemm_args &g, const winograd_part &part, con
                 if constexpr (r == 2) {
                     vf rows_of_pairs[6];
                     AQ_UNROLL
-                    for (int y = 0; y < 3; y++) taps_of_parity(taps + 3 * y, 1, part.first_x == 1, rows_of_pairs + 2 * y, 1);
+                    for (int y = 0; y < 3; y++)
+                        taps_of_parity(taps + 3 * y, 1, part.first_x == 1, rows_of_pairs + 2 * y, 1);
                     AQ_UNROLL
                     for (int x = 0; x < 2; x++) taps_of_parity(rows_of_pairs + x, 2, part.first_y == 1, filter + x, 2);
                 } else {
@@ -207,8 +209,8 @@ static void transform_output(const gemm_args &g, const winograd_part &part, cons
 template <class F> static void winograd_part_of(const gemm_args &g, const winograd_part &part, const worker &w) {
     const winograd_plan<F> plan(g, part, w.scratch);
     // In multiply-add vectors for each channel: the products, tiles transformed once, filters once for each strip.
-    const rectangle own = own_part(
-        plan.tiles, tile_rows, g.weights.rows, tile_columns, w, [&plan](double tiles, double outputs) {
+    const rectangle own =
+        own_part(plan.tiles, tile_rows, g.weights.rows, tile_columns, w, [&plan](double tiles, double outputs) {
             const double strips = tiles > (double)plan.strip ? tiles / (double)plan.strip : 1;
             return plan.points * (tiles * outputs / lanes + 12 * tiles / lanes + 6 * outputs * strips / lanes);
         });
@@ -233,7 +235,8 @@ template <class F> static void winograd_part_of(const gemm_args &g, const winogr
                         float *to = plan.products + p * plan.points_m + n;
                         // Rows behind the last tile hold anything and are not used.
                         for (int64_t i = 0; i < last - first; i += tile_rows) {
-                            multiply_tile(channels, a + i * plan.lda, plan.lda, u, to + i * plan.ldm, plan.ldm, block > 0);
+                            multiply_tile(channels, a + i * plan.lda, plan.lda, u, to + i * plan.ldm, plan.ldm,
+                                          block > 0);
                         }
                     }
                 }

@@ -8,8 +8,8 @@ import io.aquarelle.sampling.Prediction;
 import java.util.Arrays;
 
 /**
- * The UNet as samplers want it, with classifier-free guidance (Ho and Salimans, arXiv 2207.12598): {@code F = F_u + s (F_c
- * - F_u)} of the outputs with and without the prompt.
+ * The UNet as samplers want it, with classifier-free guidance (Ho and Salimans, arXiv 2207.12598): {@code F = F_u + s
+ * (F_c - F_u)} of the outputs with and without the prompt.
  */
 final class GuidedDenoiser implements Denoiser {
     private final UNet unet;

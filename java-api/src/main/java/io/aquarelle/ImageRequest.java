@@ -70,8 +70,8 @@ public record ImageRequest(
         requireRange(name, side, PIXELS_PER_CELL, MAX_SIDE);
         if (side % PIXELS_PER_CELL != 0) {
             int near = Math.round(side / (float) PIXELS_PER_CELL) * PIXELS_PER_CELL;
-            throw new IllegalArgumentException(
-                    name + " is " + side + "; it must be a multiple of " + PIXELS_PER_CELL + ", " + near + " for example");
+            throw new IllegalArgumentException(name + " is " + side + "; it must be a multiple of " + PIXELS_PER_CELL
+                    + ", " + near + " for example");
         }
     }
 

@@ -220,8 +220,12 @@ public final class Pipeline implements AutoCloseable {
             int steps = sigmas.length - 1;
             listener.progress(new Progress(Phase.DENOISE, image, 0, steps));
             latent = Samplers.byName(request.sampler())
-                    .sample(denoiser, latent, sigmas, noise, (step, denoised) -> listener.progress(
-                            new Progress(Phase.DENOISE, image, step + 1, steps)));
+                    .sample(
+                            denoiser,
+                            latent,
+                            sigmas,
+                            noise,
+                            (step, denoised) -> listener.progress(new Progress(Phase.DENOISE, image, step + 1, steps)));
 
             listener.progress(new Progress(Phase.DECODE, image, 0, 1));
             images.add(decode(latent, height, width, seed, request, denoiser.calls(), control));
@@ -259,7 +263,12 @@ public final class Pipeline implements AutoCloseable {
             }
         }
         return new GeneratedImage(
-                request.width(), request.height(), rgb(planes), seed, Infotext.of(request, seed, checkpoint.path()), unetCalls);
+                request.width(),
+                request.height(),
+                rgb(planes),
+                seed,
+                Infotext.of(request, seed, checkpoint.path()),
+                unetCalls);
     }
 
     /** [3][pixels] from -1 to 1, to [pixels][3] bytes, rounding half up. */

@@ -1,6 +1,6 @@
 /**
- * Pictures from prompts: {@link io.aquarelle.Pipeline} opens a model and draws what an {@link io.aquarelle.ImageRequest}
- * asks for.
+ * Pictures from prompts: {@link io.aquarelle.Pipeline} opens a model and draws what an {@link
+ * io.aquarelle.ImageRequest} asks for.
  */
 @NullMarked
 package io.aquarelle;

@@ -29,9 +29,10 @@ class InfotextTest {
     @Test
     void defaultsReadAsInA1111() {
         String expected = """
-                a red apple, (sharp:1.2)
-                Steps: 20, Sampler: Euler a, Schedule type: Uniform, CFG scale: 7, Seed: 1, Size: 512x512, \
-                Model: v1-5-pruned.emaonly, Version: Aquarelle\s""";
+            a red apple, (sharp:1.2)
+            Steps: 20, Sampler: Euler a, Schedule type: Uniform, CFG scale: 7, Seed: 1, Size: 512x512, \
+            Model: v1-5-pruned.emaonly, Version: Aquarelle\s\
+            """;
         assertEquals(expected + Version.current(), of(apple()));
     }
 
@@ -48,12 +49,13 @@ class InfotextTest {
                 .clipSkip(2)
                 .build();
         String expected = """
-                a red
-                apple
-                Negative prompt: blurry, (worst quality:1.4)
-                ugly
-                Steps: 30, Sampler: Euler, Schedule type: Karras, CFG scale: 7.5, Seed: 123456789012, Size: 768x640, \
-                Model: v1-5-pruned.emaonly, Clip skip: 2, RNG: CPU, Version: Aquarelle\s""";
+            a red
+            apple
+            Negative prompt: blurry, (worst quality:1.4)
+            ugly
+            Steps: 30, Sampler: Euler, Schedule type: Karras, CFG scale: 7.5, Seed: 123456789012, Size: 768x640, \
+            Model: v1-5-pruned.emaonly, Clip skip: 2, RNG: CPU, Version: Aquarelle\s\
+            """;
         assertEquals(expected + Version.current(), Infotext.of(request, 123456789012L, MODEL));
     }
 

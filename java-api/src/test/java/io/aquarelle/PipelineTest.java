@@ -92,13 +92,13 @@ class PipelineTest {
 
     @Test
     void batchIsTheSeedsOneByOne() {
-        List<GeneratedImage> batch =
-                pipeline.generate(request("x").batch(3).build());
+        List<GeneratedImage> batch = pipeline.generate(request("x").batch(3).build());
         assertEquals(3, batch.size());
         for (int i = 0; i < 3; i++) {
             assertEquals(5 + i, batch.get(i).seed());
             assertArrayEquals(
-                    draw(pipeline, request("x").seed(5 + i).build()), batch.get(i).rgb());
+                    draw(pipeline, request("x").seed(5 + i).build()),
+                    batch.get(i).rgb());
         }
     }
 
@@ -114,7 +114,8 @@ class PipelineTest {
     void unetCallsAreCounted() {
         assertEquals(6, pipeline.generate(request("x").build()).getFirst().unetCalls());
         assertEquals(
-                3, pipeline.generate(request("x").guidance(1).build()).getFirst().unetCalls());
+                3,
+                pipeline.generate(request("x").guidance(1).build()).getFirst().unetCalls());
         assertEquals(
                 6,
                 pipeline.generate(request("word ".repeat(100)).build())
@@ -138,7 +139,9 @@ class PipelineTest {
     @Test
     void guidanceOneIsThePromptAlone() {
         byte[] alone = draw(pipeline, request("x").guidance(1).build());
-        assertArrayEquals(alone, draw(pipeline, request("x").guidance(1).negativePrompt("y").build()));
+        assertArrayEquals(
+                alone,
+                draw(pipeline, request("x").guidance(1).negativePrompt("y").build()));
     }
 
     @Test
@@ -231,9 +234,10 @@ class PipelineTest {
                 .join()
                 .getFirst();
         assertArrayEquals(draw(pipeline, request("x").build()), image.rgb());
-        var failure = assertThrows(CompletionException.class, () -> pipeline.generateAsync(
-                        request("x").clipSkip(99).build(), ProgressListener.NONE)
-                .join());
+        var failure = assertThrows(
+                CompletionException.class,
+                () -> pipeline.generateAsync(request("x").clipSkip(99).build(), ProgressListener.NONE)
+                        .join());
         assertInstanceOf(IllegalArgumentException.class, failure.getCause());
     }
 

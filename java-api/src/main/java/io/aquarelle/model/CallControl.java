@@ -7,8 +7,8 @@ import java.lang.foreign.MemorySegment;
 import java.lang.invoke.VarHandle;
 
 /**
- * Shared with native calls in progress: stops them from any thread and tells how far the current one is. Once cancelled,
- * every call given this control ends with a {@link java.util.concurrent.CancellationException}.
+ * Shared with native calls in progress: stops them from any thread and tells how far the current one is. Once
+ * cancelled, every call given this control ends with a {@link java.util.concurrent.CancellationException}.
  */
 public final class CallControl {
     private static final VarHandle CANCEL = field("cancel");

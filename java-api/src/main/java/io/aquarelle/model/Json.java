@@ -11,8 +11,8 @@ import org.jspecify.annotations.Nullable;
  *
  * <p>Values become {@link Map} (in file order), {@link List}, {@link String}, {@link Long} for a number written without
  * fraction and exponent that fits, {@link Double} for any other, {@link Boolean} and {@code null}. Stricter than the
- * RFC: a key may not occur twice in an object, an escaped surrogate needs its partner, a number must be finite. Depth and
- * number of values are limited, so that hostile text costs time and memory in proportion to its length only.
+ * RFC: a key may not occur twice in an object, an escaped surrogate needs its partner, a number must be finite. Depth
+ * and number of values are limited, so that hostile text costs time and memory in proportion to its length only.
  */
 final class Json {
     static final int MAX_DEPTH = 32;

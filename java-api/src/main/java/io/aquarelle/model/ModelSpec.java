@@ -5,8 +5,8 @@ import java.util.Locale;
 import java.util.Map;
 
 /**
- * What a checkpoint holds beyond its tensors' shapes: family, what the UNet predicts, attention heads, latent scale. All
- * follow the family; a file's metadata may say otherwise: {@code num_heads} or {@code head_dim} for the UNet,
+ * What a checkpoint holds beyond its tensors' shapes: family, what the UNet predicts, attention heads, latent scale.
+ * All follow the family; a file's metadata may say otherwise: {@code num_heads} or {@code head_dim} for the UNet,
  * {@code clip_heads} for the text encoder, {@code prediction_type} ({@code epsilon} or {@code v_prediction}).
  *
  * @param family the line of models
@@ -15,8 +15,7 @@ import java.util.Map;
  * @param textHeads attention heads of the text encoder, or 0 for 64 channels each
  * @param latentScale latents of the UNet are the VAE's times this
  */
-public record ModelSpec(
-        ModelFamily family, Prediction prediction, Heads heads, int textHeads, float latentScale) {
+public record ModelSpec(ModelFamily family, Prediction prediction, Heads heads, int textHeads, float latentScale) {
     /** Before the names of the UNet's tensors, in every family. */
     public static final String UNET_PREFIX = "model.diffusion_model.";
 
@@ -49,7 +48,8 @@ public record ModelSpec(
         if (!checkpoint.tensors().containsKey(UNET_PREFIX + "input_blocks.0.0.weight")) {
             throw new ModelFormatException(
                     checkpoint.path(),
-                    "has no tensor '" + UNET_PREFIX + "input_blocks.0.0.weight'; use a whole Stable Diffusion checkpoint"
+                    "has no tensor '" + UNET_PREFIX
+                            + "input_blocks.0.0.weight'; use a whole Stable Diffusion checkpoint"
                             + " with CompVis names");
         }
         if (has(checkpoint, "conditioner.embedders.")) {
@@ -67,9 +67,10 @@ public record ModelSpec(
         return switch (type.toLowerCase(Locale.ROOT)) {
             case "eps", "epsilon" -> Prediction.EPS;
             case "v", "v_prediction" -> Prediction.V;
-            default -> throw new ModelFormatException(
-                    checkpoint.path(),
-                    "says prediction_type '" + type + "' in its metadata; it must be epsilon or v_prediction");
+            default ->
+                throw new ModelFormatException(
+                        checkpoint.path(),
+                        "says prediction_type '" + type + "' in its metadata; it must be epsilon or v_prediction");
         };
     }
 

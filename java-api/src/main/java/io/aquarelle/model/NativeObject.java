@@ -3,8 +3,8 @@ package io.aquarelle.model;
 import io.aquarelle.bindings.Aquarelle;
 
 /**
- * Something that the native library made, until it is closed. Calls and {@link #close} exclude each other: closing waits
- * for a running call, and a call afterwards is an {@link IllegalStateException}.
+ * Something that the native library made, until it is closed. Calls and {@link #close} exclude each other: closing
+ * waits for a running call, and a call afterwards is an {@link IllegalStateException}.
  */
 abstract class NativeObject implements AutoCloseable {
     private final String name;

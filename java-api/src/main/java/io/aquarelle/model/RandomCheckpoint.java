@@ -35,8 +35,8 @@ public final class RandomCheckpoint {
 
     /**
      * Writes a checkpoint as a safetensors file. The same family, type and seed give the same bytes everywhere. The
-     * weights keep activations in scale: matrices and kernels have variance 1 / inputs, biases and embeddings a standard
-     * deviation of 0.02, norms are 1.
+     * weights keep activations in scale: matrices and kernels have variance 1 / inputs, biases and embeddings a
+     * standard deviation of 0.02, norms are 1.
      *
      * <p>All processors work on it. The file appears when it is complete; until then an older one stays, and when this
      * fails, is interrupted, or {@code progress} throws, nothing of the new one is left.

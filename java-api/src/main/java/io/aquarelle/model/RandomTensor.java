@@ -42,8 +42,9 @@ record RandomTensor(String name, List<Long> shape, float mean, float deviation) 
     }
 
     /**
-     * Value number {@code index} of a stream, close to standard normal: the count of ones in 64 random bits, smoothed by
-     * two uniforms in [-½, ½). Whole-number arithmetic up to the last step, so that every machine and JDK agrees on it.
+     * Value number {@code index} of a stream, close to standard normal: the count of ones in 64 random bits, smoothed
+     * by two uniforms in [-½, ½). Whole-number arithmetic up to the last step, so that every machine and JDK agrees on
+     * it.
      */
     static float normal(long seed, long index) {
         long bits = mix(seed + 2 * index * GAMMA);

@@ -47,8 +47,8 @@ final class SafetensorsWriter implements Closeable {
     /**
      * Creates the hidden file and writes the header.
      *
-     * @throws IOException if the folder does not exist or cannot be written to, lacks the space for the whole file, or the
-     *     target is something else than a file; every message is one line that names the file
+     * @throws IOException if the folder does not exist or cannot be written to, lacks the space for the whole file, or
+     *     the target is something else than a file; every message is one line that names the file
      * @throws IllegalArgumentException if a name occurs twice
      */
     SafetensorsWriter(Path out, List<Declaration> declarations, Map<String, String> metadata) throws IOException {

@@ -111,13 +111,11 @@ class GoldenTest {
             float[] context = NanoModel.floats(golden, "text.cond");
             for (int t : new int[] {999, 500, 1}) {
                 float[] output = nano.unet()
-                        .evaluate(
-                                NanoModel.floats(golden, "unet.x"), new float[] {t}, context, 16, 16, 77, null);
+                        .evaluate(NanoModel.floats(golden, "unet.x"), new float[] {t}, context, 16, 16, 77, null);
                 assertClose("unet.eps.t" + t, output, type);
             }
             float[] tall = nano.unet()
-                    .evaluate(
-                            NanoModel.floats(golden, "unet.x.h24w8"), new float[] {321}, context, 24, 8, 77, null);
+                    .evaluate(NanoModel.floats(golden, "unet.x.h24w8"), new float[] {321}, context, 24, 8, 77, null);
             assertClose("unet.eps.h24w8.t321", tall, type);
         }
     }
@@ -230,16 +228,12 @@ class GoldenTest {
         try (Nano nano = open(DataType.F16)) {
             var failure = assertThrows(
                     IllegalArgumentException.class,
-                    () -> nano.unet()
-                            .evaluate(new float[5], new float[] {1}, new float[77 * 64], 16, 16, 77, null));
+                    () -> nano.unet().evaluate(new float[5], new float[] {1}, new float[77 * 64], 16, 16, 77, null));
             assertEquals("latents has 5 values, its shape needs 1024", failure.getMessage());
-            assertThrows(
-                    IllegalArgumentException.class, () -> nano.vae().decode(new float[0], 1, 0, 0, null));
-            assertThrows(
-                    IllegalArgumentException.class, () -> nano.text().encode(new int[0][], 0, null));
+            assertThrows(IllegalArgumentException.class, () -> nano.vae().decode(new float[0], 1, 0, 0, null));
+            assertThrows(IllegalArgumentException.class, () -> nano.text().encode(new int[0][], 0, null));
             for (int[][] ragged : new int[][][] {{{1, 2}, {3}}, {{1, 2}, {3}, {4, 5, 6}}}) {
-                assertThrows(
-                        IllegalArgumentException.class, () -> nano.text().encode(ragged, 0, null));
+                assertThrows(IllegalArgumentException.class, () -> nano.text().encode(ragged, 0, null));
             }
             assertThrows(
                     IllegalArgumentException.class,

@@ -68,8 +68,8 @@ public final class NanoModel {
     }
 
     /**
-     * Writes the model with random embeddings for the whole vocabulary of CLIP in place of its thousand, so that it takes
-     * any prompt; 12 MB.
+     * Writes the model with random embeddings for the whole vocabulary of CLIP in place of its thousand, so that it
+     * takes any prompt; 12 MB.
      */
     public static void writeDrawable(Path out) throws IOException {
         writeDrawable(out, tensor -> true);
@@ -156,8 +156,7 @@ public final class NanoModel {
     }
 
     private static ByteBuffer encode(float[] values, DataType type, UnaryOperator<Float> rounding) {
-        ByteBuffer bytes =
-                ByteBuffer.allocate((int) type.bytes(values.length)).order(ByteOrder.LITTLE_ENDIAN);
+        ByteBuffer bytes = ByteBuffer.allocate((int) type.bytes(values.length)).order(ByteOrder.LITTLE_ENDIAN);
         for (float exact : values) {
             float value = rounding.apply(exact);
             switch (type) {

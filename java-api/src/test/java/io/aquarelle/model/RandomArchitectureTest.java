@@ -18,8 +18,8 @@ import org.junit.jupiter.params.provider.EnumSource;
 
 class RandomArchitectureTest {
     /**
-     * random-tensors.txt.gz lists the tensors of the independent Python generator, a line each: family, name, shape, and
-     * how it is filled (ones; deviation 0.02; deviation 1 / sqrt(product of the shape but its first length)).
+     * random-tensors.txt.gz lists the tensors of the independent Python generator, a line each: family, name, shape,
+     * and how it is filled (ones; deviation 0.02; deviation 1 / sqrt(product of the shape but its first length)).
      */
     @ParameterizedTest
     @EnumSource

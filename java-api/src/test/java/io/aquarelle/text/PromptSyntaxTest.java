@@ -121,19 +121,17 @@ class PromptSyntaxTest {
     }
 
     @ParameterizedTest
-    @CsvSource(
-            textBlock =
-                    """
-            'a BREAK b',            'a | b'
-            'BREAK',                '|'
-            'BREAK a',              '| a'
-            'a, BREAK, b BREAK c',  'a, |, b | c'
-            '(a)BREAK(b)',          'a|b'
-            'BREAK BREAK',          '| |'
-            '(a BREAK b:1)',        'a | b'
-            'DAYBREAK BREAKS _BREAK BREAK2 \u00E9BREAK break', 'DAYBREAK BREAKS _BREAK BREAK2 \u00E9BREAK break'
-            'B BB BRE BREA',        'B BB BRE BREA'
-            """)
+    @CsvSource(textBlock = """
+        'a BREAK b',            'a | b'
+        'BREAK',                '|'
+        'BREAK a',              '| a'
+        'a, BREAK, b BREAK c',  'a, |, b | c'
+        '(a)BREAK(b)',          'a|b'
+        'BREAK BREAK',          '| |'
+        '(a BREAK b:1)',        'a | b'
+        'DAYBREAK BREAKS _BREAK BREAK2 \u00E9BREAK break', 'DAYBREAK BREAKS _BREAK BREAK2 \u00E9BREAK break'
+        'B BB BRE BREA',        'B BB BRE BREA'
+        """)
     void theWordBreakEndsAPart(String prompt, String parts) {
         assertEquals(
                 parts,
@@ -181,14 +179,12 @@ class PromptSyntaxTest {
         assertThrows(IllegalArgumentException.class, () -> new WeightedText("x", Float.POSITIVE_INFINITY));
     }
 
-    private static final Pattern TOKEN = Pattern.compile(
-            """
-            \\\\(?<escaped>[()\\[\\]\\\\])?
-            | :(?<number>[+-]?(\\d+\\.?\\d*|\\.\\d+))[.\\d]*\\)
-            | (?<break>(?<![\\p{L}\\p{N}_])BREAK(?![\\p{L}\\p{N}_]))
-            | .
-            """,
-            Pattern.COMMENTS | Pattern.DOTALL);
+    private static final Pattern TOKEN = Pattern.compile("""
+        \\\\(?<escaped>[()\\[\\]\\\\])?
+        | :(?<number>[+-]?(\\d+\\.?\\d*|\\.\\d+))[.\\d]*\\)
+        | (?<break>(?<![\\p{L}\\p{N}_])BREAK(?![\\p{L}\\p{N}_]))
+        | .
+        """, Pattern.COMMENTS | Pattern.DOTALL);
 
     private static final class Piece {
         String text;

@@ -203,8 +203,8 @@ final class GenerateCommand extends ModelCommand {
     }
 
     /**
-     * Draws and writes one picture, so that what is finished stays when a later one fails or is stopped; returns its UNet
-     * calls.
+     * Draws and writes one picture, so that what is finished stays when a later one fails or is stopped; returns its
+     * UNet calls.
      */
     private int draw(Pipeline pipeline, ImageRequest batch, int index, Path file, PhaseClock clock, ProgressBar bar)
             throws IOException {

@@ -50,8 +50,8 @@ class BenchCommandTest {
 
     @Test
     void profileShowsNodesOfBothNetworks() {
-        CommandRun run = CommandRun.done(
-                "bench", "-m", model, "-W", "64", "-H", "64", "--steps", "1", "-t", "1", "--conv", "direct", "--profile");
+        String arguments = "bench -m " + model + " -W 64 -H 64 --steps 1 -t 1 --conv direct --profile";
+        CommandRun run = CommandRun.done(arguments.split(" "));
         assertTrue(run.out().contains("heads of 4"), run.out());
         assertTrue(run.out().contains("conv 3x3 upsampling 32 to 32 at 64x64"), run.out());
     }

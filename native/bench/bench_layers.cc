@@ -164,9 +164,8 @@ aq::gemm_args product_args(bench_state &s, const layer &l) {
 // `tile` 0 is the direct product.
 contender product_by(bench_state &s, const aq::gemm_args &args, int tile) {
     const aq::kernel_set &k = *s.opt.kernels;
-    const std::string name = tile == 0                    ? args.view.kernel_h == 1 ? "gemm" : "direct"
-                             : args.view.upsample == 2 ? "F(4,2)"
-                                                       : "F(" + std::to_string(tile) + ",3)";
+    std::string name = args.view.kernel_h == 1 ? "gemm" : "direct";
+    if (tile > 0) name = args.view.upsample == 2 ? "F(4,2)" : "F(" + std::to_string(tile) + ",3)";
     const int64_t scratch = tile == 0 ? k.gemm_scratch(args) : k.winograd_scratch(args, tile);
     return {name, [&s, &k, now = args, tile, scratch]() mutable {
                 now.weights.data = s.ring(now.weights.cols).next(now.weights.rows, now.weights.cols);
@@ -239,15 +238,18 @@ row measure(bench_state &s, const counted_layer &counted) {
     }
     const size_t own = all.size();
     std::vector<std::unique_ptr<peer>> peers;
+    std::string others;
+    if (l.what != kind::attention && s.ring(weight_columns(l)).type() != s.opt.type) others = "  (f16 weights)";
     if (s.opt.ggml) {
         const auto meet = [&](const char *name, peer_way way, weight_ring &ring, buffer &memory) {
             peers.push_back(std::make_unique<peer>(way, l, s.opt.batch, ring, s.pool, memory));
             peer *p = peers.back().get();
             if (p->fits()) all.push_back({name, [p] { return p->run(); }, {}});
+            else others += std::string("  (no memory for ") + name + ")";
         };
         if (l.what == kind::conv) {
             meet("conv_2d", peer_way::conv_2d, s.ring_of_convolutions_in_ggml(), s.peer1);
-            meet("direct", peer_way::conv_2d_direct, s.ring_of_convolutions_in_ggml(), s.peer2);
+            meet("conv_2d_direct", peer_way::conv_2d_direct, s.ring_of_convolutions_in_ggml(), s.peer2);
         } else if (l.what == kind::linear) {
             meet("mul_mat", peer_way::mul_mat, s.ring(l.inputs), s.peer1);
         } else {
@@ -258,8 +260,6 @@ row measure(bench_state &s, const counted_layer &counted) {
 
     row r = {l, counted.count, l.flops() * s.opt.batch, all[1].median(), all[1].median(), 0, 0};
     r.peak = peak_flops / all[0].best();
-    std::string others;
-    if (l.what != kind::attention && s.ring(weight_columns(l)).type() != s.opt.type) others = "  (f16 weights)";
     for (size_t i = 1; i < all.size(); i++) {
         const double seconds = all[i].median(), best = all[i].best();
         char text[96];

@@ -16,7 +16,7 @@ if(NOT AQUARELLE_GIT)
     message(FATAL_ERROR "git is missing, which checks ggml's sources: install it (Debian: apt install git).")
 endif()
 
-# The git tree id of a folder that need not be in a repository. Modes are set, since archives and file systems lose them.
+# The git tree id of a folder that need not be in a repository. Modes are set here: archives and file systems lose them.
 function(ggml_tree_id folder result)
     set(executables
         src/ggml-cann/CMakeLists.txt

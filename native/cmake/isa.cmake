@@ -1,5 +1,5 @@
-# Compiles each file of src/kernels/isa for its instruction set and leaves out those of other processors. The rest of the
-# library runs on every processor of the architecture; code picks a set at run time.
+# Compiles each file of src/kernels/isa for its instruction set and leaves out those of other processors. The rest of
+# the library runs on every processor of the architecture; code picks a set at run time.
 
 # aquarelle_isa(NAME FLAGS...): src/kernels/isa/NAME.cc is built with FLAGS and AQ_HAVE_<NAME> is defined.
 function(aquarelle_isa name)

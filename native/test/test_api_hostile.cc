@@ -384,6 +384,21 @@ TEST(a_cancelled_call_stops_and_the_next_one_works) {
     CHECK_CLOSE(again, std::vector<float>(expected.floats(), expected.floats() + expected.count()), 1e-4);
 }
 
+TEST(a_call_cancelled_on_the_way_stops_early) {
+    sd1_nano m(1);
+    const float timestep = 500;
+    std::vector<float> latent(4 * 128 * 128, 0.5f), output;
+    const file_tensor large = {{1, 4, 128, 128}, "F32", (const char *)latent.data(), latent.size() * 4};
+    const aq_unet_call call = m.unet_call(large, &timestep, output);
+    aq_control control = {};
+    std::atomic<int> status{-1};
+    std::thread worker([&] { status = aq_unet_evaluate(m.unet, &call, &control, nullptr); });
+    while (std::atomic_ref<int32_t>(control.nodes_done).load() == 0 && status == -1) std::this_thread::yield();
+    std::atomic_ref<int32_t>(control.cancel).store(1);
+    worker.join();
+    CHECK(status == AQ_CANCELLED && control.nodes_done < control.nodes_total);
+}
+
 TEST(one_engine_serves_one_call_and_a_closed_one_ends_first) {
     sd1_nano m(1);
     const float timestep = 500;

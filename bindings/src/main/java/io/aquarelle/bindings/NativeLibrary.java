@@ -70,7 +70,7 @@ public final class NativeLibrary {
         if (description == null) {
             throw new UnsatisfiedLinkError(
                     "there is no libaquarelle for " + platform() + describeLibc()
-                            + " on the class path or module path: build it and name its file in the property aquarelle.library");
+                            + " on the class or module path: build it and name its file in the property aquarelle.library");
         }
         List<String> reasons = new ArrayList<>();
         // A private copy helps where the cache can't be written or executed, or another class loader has its file.
@@ -87,7 +87,7 @@ public final class NativeLibrary {
         throw new UnsatisfiedLinkError(
                 "libaquarelle for " + platform() + describeLibc() + " can't be unpacked and loaded ("
                         + String.join("; ", reasons)
-                        + "): name a writable folder in the property aquarelle.cache or another file in aquarelle.library");
+                        + "): set the property aquarelle.cache to a writable folder or aquarelle.library to a file");
     }
 
     /**

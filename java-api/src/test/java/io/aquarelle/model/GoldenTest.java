@@ -2,6 +2,7 @@ package io.aquarelle.model;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -15,6 +16,7 @@ import io.aquarelle.sampling.StepListener;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.concurrent.CancellationException;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -220,6 +222,24 @@ class GoldenTest {
             String profile = nano.unet().profile();
             assertTrue(profile.contains("attention 256 x 77, 8 heads of 4"), profile);
             assertTrue(profile.contains("in all"), profile);
+        }
+    }
+
+    @Test
+    void controlTellsHowFarACallIsAndStopsLaterOnes() throws IOException {
+        try (Nano nano = open(DataType.F16)) {
+            float[] latent = NanoModel.floats(golden, "unet.x");
+            float[] context = NanoModel.floats(golden, "text.cond");
+            CallControl control = new CallControl();
+            assertEquals(0, control.progress());
+            nano.unet().evaluate(latent, new float[] {1}, context, 16, 16, 77, control);
+            assertEquals(1, control.progress());
+            assertFalse(control.isCancelled());
+            control.cancel();
+            assertTrue(control.isCancelled());
+            assertThrows(
+                    CancellationException.class,
+                    () -> nano.unet().evaluate(latent, new float[] {1}, context, 16, 16, 77, control));
         }
     }
 

@@ -25,9 +25,20 @@ aq_status report(aq_error *error, aq_status status, const char *message) noexcep
     if (error != nullptr) {
         error->status = status;
         snprintf(error->message, sizeof error->message, "%s", message);
+        // Names of tensors come from files and may hold anything: one line, and no character cut in two.
+        size_t length = strlen(error->message);
+        for (size_t i = 0; i < length; i++) {
+            if ((unsigned char)error->message[i] < 0x20 || error->message[i] == 0x7f) error->message[i] = '?';
+        }
+        if (length == sizeof error->message - 1) {
+            while (length > 0 && ((unsigned char)error->message[length - 1] & 0xc0) == 0x80) length--;
+            error->message[length > 0 ? length - 1 : 0] = '\0';
+        }
     }
     return status;
 }
+
+void say_nothing(ggml_log_level, const char *, void *) {}
 
 // ggml ends the process when one of its assertions fails. Nothing here should make one fail; should it happen anyway
 // on the calling thread, this turns it into an error before ggml gets to abort().
@@ -39,6 +50,7 @@ void refuse_to_die(const char *message) {
 // Runs the body of an API function.
 template <class Body> aq_status guarded(aq_error *error, Body body) noexcept {
     ggml_set_abort_callback(refuse_to_die);
+    ggml_log_set(say_nothing, nullptr);  // statuses tell what is wrong; standard error is the host's
     inside_call = true;
     aq_status status = AQ_OK;
     try {
@@ -181,7 +193,7 @@ aq_status aq_profile(aq_handle handle, char *text, uint64_t capacity, aq_error *
                 using held_type = std::remove_const_t<std::remove_reference_t<decltype(*held)>>;
                 if constexpr (std::is_base_of_v<network, held_type>) {
                     const turn mine(*held->host, nullptr);
-                    if (held->last == nullptr) invalid("the network has not been called yet");
+                    if (held->last == nullptr || !held->last->complete()) invalid("the network has made no call yet");
                     snprintf(text, capacity, "%s", held->last->profile().c_str());
                 } else {
                     invalid("handle " + std::to_string(handle) + " is not a network");

@@ -2,6 +2,8 @@
 
 #include <new>
 #include <string>
+#include <thread>
+#include <vector>
 
 #include "graph/failure.h"
 
@@ -19,10 +21,30 @@ const kernel_set &kernels_for(isa set) {
     return *found;
 }
 
+// ggml ends the process when it cannot start a thread, so see first whether the system gives that many.
+void require_threads(int count) {
+    std::mutex gate;
+    std::vector<std::thread> started;
+    bool enough = true;
+    gate.lock();
+    try {
+        for (int i = 0; i < count; i++) started.emplace_back([&gate] { const std::lock_guard<std::mutex> wait(gate); });
+    } catch (const std::exception &) {
+        enough = false;
+    }
+    gate.unlock();
+    for (std::thread &thread : started) thread.join();
+    if (!enough) {
+        throw failure(AQ_OUT_OF_MEMORY,
+                      "the system does not start " + std::to_string(count + 1) + " threads; use fewer threads");
+    }
+}
+
 }  // namespace
 
 engine::engine(int threads, isa set, aq_convolution convolution)
     : threads_(threads), kernels_(&kernels_for(set)), convolution_(convolution) {
+    require_threads(threads - 1);
     ggml_threadpool_params params = ggml_threadpool_params_default(threads);
     pool_ = ggml_threadpool_new(&params);
     if (pool_ == nullptr) throw failure(AQ_OUT_OF_MEMORY, "no memory for " + std::to_string(threads) + " threads");
@@ -30,11 +52,22 @@ engine::engine(int threads, isa set, aq_convolution convolution)
 
 engine::~engine() { ggml_threadpool_free(pool_); }
 
+namespace {
+
+constexpr int64_t line = 16;  // one cache line
+
+// An odd number of lines apart, threads do not fall on the same cache sets.
+int64_t spaced(int64_t floats) { return (floats + line - 1) / line * line + 17 * line; }
+
+}  // namespace
+
+size_t engine::missing_scratch(int64_t floats) const {
+    return floats <= scratch_floats_ ? 0 : (size_t)(spaced(floats) * threads_ + line) * sizeof(float);
+}
+
 void engine::reserve_scratch(int64_t floats) {
     if (floats <= scratch_floats_) return;
-    constexpr int64_t line = 16;  // one cache line
-    // An odd number of lines apart, threads do not fall on the same cache sets.
-    const int64_t each = (floats + line - 1) / line * line + 17 * line;
+    const int64_t each = spaced(floats);
     std::unique_ptr<float[]> memory(new (std::nothrow) float[(size_t)(each * threads_ + line)]);
     if (!memory) throw failure(AQ_OUT_OF_MEMORY, "no memory for the workspace of the kernels");
     scratch_memory_ = std::move(memory);

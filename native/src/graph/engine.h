@@ -25,6 +25,9 @@ public:
     ggml_threadpool *pool() const { return pool_; }
     aq_convolution convolution() const { return convolution_; }
 
+    // Bytes that reserve_scratch would allocate.
+    size_t missing_scratch(int64_t floats) const;
+
     // Makes each thread's scratch at least that large. Throws failure(AQ_OUT_OF_MEMORY).
     void reserve_scratch(int64_t floats);
     float *scratch(int thread) const { return scratch_ + thread * scratch_floats_; }

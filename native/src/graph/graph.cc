@@ -3,7 +3,6 @@
 #include <stdio.h>
 
 #include <algorithm>
-#include <atomic>
 #include <map>
 #include <string>
 #include <utility>
@@ -15,11 +14,16 @@ namespace aq {
 
 namespace {
 
+// Fields of aq_control, which other threads use meanwhile.
+int32_t read(const int32_t &field) { return __atomic_load_n(&field, __ATOMIC_RELAXED); }
+void write(int32_t &field, int32_t value) { __atomic_store_n(&field, value, __ATOMIC_RELAXED); }
+void add(int32_t &field, int32_t value) { __atomic_fetch_add(&field, value, __ATOMIC_RELAXED); }
+
 constexpr size_t most_nodes = 16384;  // an SDXL UNet has about 2,000
 
 bool cancelled(void *data) {
     aq_control *control = ((const engine *)data)->control;
-    return control != nullptr && std::atomic_ref<int32_t>(control->cancel).load(std::memory_order_relaxed) != 0;
+    return control != nullptr && read(control->cancel) != 0;
 }
 
 }  // namespace
@@ -41,7 +45,7 @@ ggml_tensor *graph::input(const extent &shape) {
 ggml_tensor *graph::node(work what, const extent &shape, std::initializer_list<ggml_tensor *> sources, int64_t scratch,
                          operation run) {
     if (steps_.size() + 64 >= most_nodes) throw failure(AQ_INVALID_MODEL, "the network has too many layers");
-    engine_.reserve_scratch(scratch);
+    scratch_ = std::max(scratch_, scratch);
     ggml_tensor *args[GGML_MAX_SRC];
     int count = 0;
     for (ggml_tensor *source : sources) {
@@ -50,7 +54,8 @@ ggml_tensor *graph::node(work what, const extent &shape, std::initializer_list<g
     steps_.push_back(std::unique_ptr<step>(new step{this, std::move(what), std::move(run), {}}));
     ggml_tensor *output = ggml_custom_4d(context_.get(), GGML_TYPE_F32, shape.channels, shape.width, shape.height,
                                          shape.images, args, count, call, GGML_N_TASKS_MAX, steps_.back().get());
-    by_tensor_[output] = steps_.back().get();
+    // Node by node: ggml walks the sources of a node recursively, and a deep graph would exhaust the stack.
+    ggml_build_forward_expand(nodes_, output);
     return output;
 }
 
@@ -61,32 +66,29 @@ void graph::call(ggml_tensor *output, int index, int count, void *userdata) {
     aq_control *control = host.control;
     s.run(output, {index, count, host.scratch(index), control != nullptr ? &control->cancel : nullptr});
     if (index == 0 && control != nullptr) {
-        std::atomic_ref<int32_t>(control->nodes_done).fetch_add(1, std::memory_order_relaxed);
+        add(control->nodes_done, 1);
     }
 }
 
 void graph::allocate(ggml_tensor *output) {
     output_ = output;
     ggml_set_output(output);
-    ggml_build_forward_expand(nodes_, output);
     memory_.reset(ggml_gallocr_new(ggml_backend_cpu_buffer_type()));
     if (!memory_) throw failure(AQ_OUT_OF_MEMORY, "no memory for a graph");
     size_t bytes = 0;
     ggml_gallocr_reserve_n_size(memory_.get(), nodes_, nullptr, nullptr, &bytes);
     // Systems hand out memory that they do not have and kill the process later: ask first.
     const uint64_t available = available_memory();
-    const std::string need = std::to_string(bytes >> 20) + " MB for activations are needed";
-    if (available != 0 && bytes > available) {
+    const size_t workspace = engine_.missing_scratch(scratch_);
+    const std::string need = std::to_string((bytes + workspace) >> 20) + " MB for activations are needed";
+    if (available != 0 && bytes + workspace > available) {
         throw failure(AQ_OUT_OF_MEMORY, need + ", " + std::to_string(available >> 20) +
                                             " MB are available; use a smaller picture or batch");
     }
     if (!ggml_gallocr_reserve(memory_.get(), nodes_) || !ggml_gallocr_alloc_graph(memory_.get(), nodes_)) {
         throw failure(AQ_OUT_OF_MEMORY, need + "; use a smaller picture or batch");
     }
-    for (int i = 0; i < ggml_graph_n_nodes(nodes_); i++) {
-        const auto found = by_tensor_.find(ggml_graph_node(nodes_, i));
-        if (found != by_tensor_.end()) order_.push_back(found->second);
-    }
+    engine_.reserve_scratch(scratch_);
     plan_ = ggml_graph_plan(nodes_, engine_.threads(), engine_.pool());
     work_.resize(plan_.work_size);
     plan_.work_data = work_.data();
@@ -97,14 +99,16 @@ void graph::allocate(ggml_tensor *output) {
 void graph::run() {
     aq_control *control = engine_.control;
     if (control != nullptr) {
-        std::atomic_ref<int32_t>(control->nodes_done).store(0, std::memory_order_relaxed);
-        std::atomic_ref<int32_t>(control->nodes_total).store((int32_t)steps_.size(), std::memory_order_relaxed);
+        write(control->nodes_done, 0);
+        write(control->nodes_total, (int32_t)steps_.size());
     }
+    complete_ = false;
     const ggml_status status = ggml_graph_compute(nodes_, &plan_);
     ended_ = clock::now();
     // A kernel that sees the request returns early, so a graph that reached its end may still be half computed.
     if (status == GGML_STATUS_ABORTED || cancelled(&engine_)) throw failure(AQ_CANCELLED, "cancelled");
     if (status != GGML_STATUS_SUCCESS) throw failure(AQ_INTERNAL, "ggml could not compute the graph");
+    complete_ = true;
 }
 
 std::string graph::profile() const {
@@ -114,14 +118,14 @@ std::string graph::profile() const {
     };
     std::map<std::string, line> lines;
     double total = 0;
-    for (size_t i = 0; i < order_.size(); i++) {
+    for (size_t i = 0; i < steps_.size(); i++) {
         // Until the next node starts, so that waiting for the slowest thread counts too.
-        const clock::time_point end = i + 1 < order_.size() ? order_[i + 1]->started : ended_;
-        const double seconds = std::chrono::duration<double>(end - order_[i]->started).count();
-        line &l = lines[order_[i]->what.name];
+        const clock::time_point end = i + 1 < steps_.size() ? steps_[i + 1]->started : ended_;
+        const double seconds = std::chrono::duration<double>(end - steps_[i]->started).count();
+        line &l = lines[steps_[i]->what.name];
         l.count++;
         l.seconds += seconds;
-        l.flops += order_[i]->what.flops;
+        l.flops += steps_[i]->what.flops;
         total += seconds;
     }
     std::vector<std::pair<std::string, line>> sorted(lines.begin(), lines.end());

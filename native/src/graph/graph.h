@@ -10,7 +10,6 @@
 #include <initializer_list>
 #include <memory>
 #include <string>
-#include <unordered_map>
 #include <vector>
 
 #include "ggml-alloc.h"
@@ -54,7 +53,10 @@ public:
     // Computes the output. Throws failure(AQ_CANCELLED).
     void run();
 
-    // A table of where the time of the last run went, by names of nodes, longest first.
+    // Whether the last run reached its end.
+    bool complete() const { return complete_; }
+
+    // A table of where the time of a complete run went, by names of nodes, longest first.
     std::string profile() const;
 
     const engine &host() const { return engine_; }
@@ -78,14 +80,14 @@ private:
     engine &engine_;
     std::unique_ptr<ggml_context, releaser<ggml_free>> context_;
     std::unique_ptr<ggml_gallocr, releaser<ggml_gallocr_free>> memory_;
-    std::vector<std::unique_ptr<step>> steps_;
-    std::unordered_map<const ggml_tensor *, step *> by_tensor_;
-    std::vector<const step *> order_;  // in which they run
+    std::vector<std::unique_ptr<step>> steps_;  // in the order in which they run
+    int64_t scratch_ = 0;                       // floats that the neediest step wants for each thread
     ggml_cgraph *nodes_ = nullptr;
     ggml_tensor *output_ = nullptr;
     ggml_cplan plan_ = {};
     std::vector<uint8_t> work_;
     clock::time_point ended_;
+    bool complete_ = false;
 };
 
 }  // namespace aq

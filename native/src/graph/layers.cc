@@ -13,7 +13,10 @@ namespace {
     throw failure(AQ_INVALID_MODEL, "tensor '" + name + "' has shape " + to_string(t.shape) + ", expected " + expected);
 }
 
-bool fits(int64_t actual, int64_t expected) { return expected == 0 || actual == expected; }
+// Far above every real layer, and small enough for 32 bits.
+constexpr int64_t widest = 1 << 20;
+
+bool fits(int64_t actual, int64_t expected) { return actual <= widest && (expected == 0 || actual == expected); }
 
 std::string wish(int64_t size) { return size == 0 ? "any" : std::to_string(size); }
 
@@ -78,6 +81,14 @@ product_layer layer_reader::linear(const std::string &name, int64_t inputs, int6
 
 norm_layer layer_reader::norm(const std::string &name, int64_t channels) const {
     return {vector(name + ".weight", channels), vector(name + ".bias", channels)};
+}
+
+norm_layer layer_reader::group_norm(const std::string &name, int64_t channels) const {
+    if (channels % norm_groups != 0) {
+        throw failure(AQ_INVALID_MODEL, "'" + prefix_ + name + "' has " + std::to_string(channels) +
+                                            " channels, GroupNorm needs a multiple of " + std::to_string(norm_groups));
+    }
+    return norm(name, channels);
 }
 
 const tensor &layer_reader::table(const std::string &name, int64_t rows, int64_t columns) const {

@@ -20,9 +20,9 @@ struct product_layer {
 
 struct norm_layer {
     std::vector<float> weight, bias;  // [channels]
-
-    int64_t channels() const { return (int64_t)weight.size(); }
 };
+
+constexpr int64_t norm_groups = 32;  // of every GroupNorm in these networks
 
 // Reads layers under a name prefix. Every function throws failure(AQ_INVALID_MODEL) naming the tensor that is missing
 // or does not fit.
@@ -41,6 +41,7 @@ public:
     product_layer linear(const std::string &name, int64_t inputs, int64_t outputs) const;
     product_layer conv(const std::string &name, int64_t inputs, int64_t outputs) const;
     norm_layer norm(const std::string &name, int64_t channels) const;
+    norm_layer group_norm(const std::string &name, int64_t channels) const;  // channels must fill norm_groups
     const tensor &table(const std::string &name, int64_t rows, int64_t columns) const;
 
 private:

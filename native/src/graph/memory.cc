@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
+
+#include <string>
 #if defined(__APPLE__)
 #include <mach/mach.h>
 #endif
@@ -62,16 +64,50 @@ uint64_t number_in(const char *file, const char *key) {
     return value;
 }
 
+// This process's control group: the path behind `key` in /proc/self/cgroup, "0::" in version 2, "N:memory:" in 1.
+std::string control_group(const char *key) {
+    FILE *f = fopen("/proc/self/cgroup", "r");
+    if (f == nullptr) return "";
+    char line[512];
+    std::string path;
+    while (fgets(line, sizeof line, f) != nullptr) {
+        const char *found = strstr(line, key);
+        if (found != nullptr) path.assign(found + strlen(key), strcspn(found + strlen(key), "\n"));
+    }
+    fclose(f);
+    return path;
+}
+
+// The least room under the limits of a control group and all above it, as far as they are visible; its page cache can
+// be given back. UINT64_MAX without limits.
+uint64_t room_in_groups(const std::string &root, std::string path, const char *limit, const char *usage,
+                        const char *cache) {
+    uint64_t room = UINT64_MAX;
+    while (true) {
+        const std::string folder = root + path + "/";
+        const uint64_t most = number_in((folder + limit).c_str(), "");
+        if (most != 0) {
+            const uint64_t used = number_in((folder + usage).c_str(), "");
+            const uint64_t cached = number_in((folder + "memory.stat").c_str(), cache);
+            const uint64_t held = used > cached ? used - cached : 0, left = most > held ? most - held : 1;
+            if (left < room) room = left;
+        }
+        const size_t end = path.rfind('/');
+        if (end == std::string::npos) return room;
+        path.resize(end);
+    }
+}
+
 }  // namespace
 
 uint64_t available_memory() {
     const uint64_t machine = number_in("/proc/meminfo", "MemAvailable:") * 1024;
-    // In a container the limit of its control group counts; its page cache can be given back.
-    const uint64_t limit = number_in("/sys/fs/cgroup/memory.max", "");
-    if (limit == 0) return machine;
-    const uint64_t used = number_in("/sys/fs/cgroup/memory.current", "");
-    const uint64_t cache = number_in("/sys/fs/cgroup/memory.stat", "file ");
-    const uint64_t held = used > cache ? used - cache : 0, group = limit > held ? limit - held : 1;
+    const uint64_t second =
+        room_in_groups("/sys/fs/cgroup", control_group("0::"), "memory.max", "memory.current", "file ");
+    const uint64_t first = room_in_groups("/sys/fs/cgroup/memory", control_group(":memory:"), "memory.limit_in_bytes",
+                                          "memory.usage_in_bytes", "total_cache ");
+    const uint64_t group = second < first ? second : first;
+    if (group == UINT64_MAX) return machine;
     return machine == 0 || group < machine ? group : machine;
 }
 

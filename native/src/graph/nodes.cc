@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "graph/failure.h"
 #include "graph/pick.h"
 
 namespace aq {
@@ -99,7 +100,7 @@ operand group_norm(graph &g, ggml_tensor *x, const norm_layer &layer, float epsi
     args.images = shape.images;
     args.pixels = shape.pixels();
     args.channels = shape.channels;
-    args.groups = 32;
+    args.groups = norm_groups;
     args.epsilon = epsilon;
     const kernel_set &kernels = g.host().kernels();
     const auto run = [args, x, &kernels](ggml_tensor *output, const worker &w) {
@@ -151,14 +152,6 @@ ggml_tensor *attention(graph &g, ggml_tensor *q, ggml_tensor *k, ggml_tensor *v,
     return g.node({name, flops}, shape, {q, k, v}, kernels.attention_scratch(args), run);
 }
 
-ggml_tensor *silu(graph &g, ggml_tensor *x) {
-    const extent shape = extent_of(x);
-    const kernel_set &kernels = g.host().kernels();
-    return g.node({"silu", 0}, shape, {x}, 0, [x, shape, &kernels](ggml_tensor *output, const worker &w) {
-        kernels.silu({values(x), (float *)output->data, shape.count()}, w);
-    });
-}
-
 ggml_tensor *geglu(graph &g, ggml_tensor *x) {
     extent shape = extent_of(x);
     shape.channels /= 2;
@@ -206,8 +199,12 @@ void read_planes(const float *planes, ggml_tensor *to) {
     }
 }
 
-void write_planes(const ggml_tensor *from, float *planes) {
+void write_planes(const ggml_tensor *from, float *planes, uint64_t count) {
     const extent e = extent_of(from);
+    if ((uint64_t)e.count() != count) {
+        throw failure(AQ_INVALID_MODEL,
+                      "the network gives " + std::to_string(e.count()) + " values, expected " + std::to_string(count));
+    }
     const float *pixel = values(from);
     for (int64_t image = 0; image < e.images; image++, planes += e.channels * e.pixels()) {
         for (int64_t p = 0; p < e.pixels(); p++) {

@@ -41,7 +41,6 @@ ggml_tensor *layer_norm(graph &g, ggml_tensor *x, const norm_layer &layer);
 // Heads lie side by side in the channels. Keys and values may have another number of pixels than queries.
 ggml_tensor *attention(graph &g, ggml_tensor *q, ggml_tensor *k, ggml_tensor *v, int64_t heads, bool causal);
 
-ggml_tensor *silu(graph &g, ggml_tensor *x);
 ggml_tensor *geglu(graph &g, ggml_tensor *x);
 
 // Channels of b behind those of a.
@@ -50,8 +49,9 @@ ggml_tensor *concat(graph &g, ggml_tensor *a, ggml_tensor *b);
 // x as `images` images: itself if it has as many, copies if it has one.
 ggml_tensor *repeat(graph &g, ggml_tensor *x, int64_t images);
 
-// Between the edge's [images][channels][height][width] and a graph's channels-last tensors.
+// Between the edge's [images][channels][height][width] and a graph's channels-last tensors. Writing throws
+// failure(AQ_INVALID_MODEL) when the caller made room for another number of values than the network gives.
 void read_planes(const float *planes, ggml_tensor *to);
-void write_planes(const ggml_tensor *from, float *planes);
+void write_planes(const ggml_tensor *from, float *planes, uint64_t count);
 
 }  // namespace aq

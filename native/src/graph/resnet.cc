@@ -7,9 +7,9 @@ namespace {
 resnet read(const layer_reader &from, int64_t inputs, const char *norm1, const char *conv1, const char *norm2,
             const char *conv2, const char *skip) {
     resnet r;
-    r.norm1 = from.norm(norm1, inputs);
+    r.norm1 = from.group_norm(norm1, inputs);
     r.conv1 = from.conv(conv1, inputs, 0);
-    r.norm2 = from.norm(norm2, r.conv1.outputs);
+    r.norm2 = from.group_norm(norm2, r.conv1.outputs);
     r.conv2 = from.conv(conv2, r.conv1.outputs, r.conv1.outputs);
     if (from.has(std::string(skip) + ".weight") || inputs != r.outputs()) {
         r.skip = from.conv(skip, inputs, r.outputs());

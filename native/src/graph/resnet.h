@@ -14,7 +14,6 @@ struct resnet {
     std::optional<product_layer> skip;  // where the number of channels changes
     float epsilon = 0;
 
-    int64_t inputs() const { return conv1.inputs; }
     int64_t outputs() const { return conv2.outputs; }
 
     // `time_embedding`: silu already applied, [width, 1, 1, 1], the same for all images, or [width, 1, 1, images]; NULL

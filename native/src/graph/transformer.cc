@@ -49,7 +49,7 @@ attention_layer read_attention(const layer_reader &from, int64_t channels, int64
 
 transformer read_transformer(const layer_reader &from, int64_t channels, int64_t context_width, const head_rule &rule) {
     transformer t;
-    t.norm = from.norm("norm", channels);
+    t.norm = from.group_norm("norm", channels);
     t.proj_in = from.linear("proj_in", channels, 0);
     const int64_t inner = t.proj_in.outputs;
     const int depth = from.count("transformer_blocks");

@@ -2,17 +2,20 @@
 // Nothing here may be shared between instruction sets: a function that the linker merges could run on the wrong CPU.
 #include <math.h>
 
-#include "kernels/attention/attention.inl"
-#include "kernels/elementwise/elementwise.inl"
-#include "kernels/gemm/expand.inl"
-#include "kernels/gemm/gemm.inl"
-#include "kernels/gemm/tile.inl"
+// In the order of use.
+// clang-format off
 #include "kernels/kernels.h"
-#include "kernels/norm/norm.inl"
 #include "kernels/simd/math.inl"
 #include "kernels/simd/pack.inl"
+#include "kernels/gemm/tile.inl"
+#include "kernels/gemm/expand.inl"
+#include "kernels/gemm/gemm.inl"
 #include "kernels/winograd/transforms.inl"
 #include "kernels/winograd/winograd.inl"
+#include "kernels/attention/attention.inl"
+#include "kernels/norm/norm.inl"
+#include "kernels/elementwise/elementwise.inl"
+// clang-format on
 
 #define AQ_STRING_(x) #x
 #define AQ_STRING(x) AQ_STRING_(x)

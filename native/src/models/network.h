@@ -4,6 +4,7 @@
 
 #include <array>
 #include <memory>
+#include <utility>
 
 #include "graph/graph.h"
 #include "graph/weights.h"
@@ -19,23 +20,29 @@ struct network {
     const graph *last = nullptr;  // computed by the last call, for its profile
 };
 
-// Keeps the graph of the last shape: a second call of that shape builds and allocates nothing.
+// Keeps the graphs of the last two shapes, as prompts of two lengths need them: a second call of such a shape builds
+// and allocates nothing.
 template <class Built, size_t rank> class graph_cache {
 public:
     template <class Build> Built &get(network &owner, const std::array<int64_t, rank> &shape, Build build) {
         owner.last = nullptr;
-        if (!built_ || shape != shape_) {
-            built_.reset();
-            built_ = std::make_unique<Built>(build());
-            shape_ = shape;
+        if (!recent_.built || recent_.shape != shape) {
+            std::swap(recent_, older_);
+            if (!recent_.built || recent_.shape != shape) {
+                recent_.built.reset();  // its memory first
+                recent_ = {shape, std::make_unique<Built>(build())};
+            }
         }
-        owner.last = built_->nodes.get();
-        return *built_;
+        owner.last = recent_.built->nodes.get();
+        return *recent_.built;
     }
 
 private:
-    std::unique_ptr<Built> built_;
-    std::array<int64_t, rank> shape_ = {};
+    struct entry {
+        std::array<int64_t, rank> shape = {};
+        std::unique_ptr<Built> built;
+    };
+    entry recent_, older_;
 };
 
 }  // namespace aq

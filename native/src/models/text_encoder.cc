@@ -14,11 +14,16 @@ text_encoder::text_encoder(std::shared_ptr<engine> on, std::shared_ptr<const wei
     width_ = tokens_->shape[1];
     const tensor &positions = reader.table("embeddings.position_embedding.weight", 0, width_);
     max_tokens_ = positions.shape[0];
+    if (max_tokens_ > 4096 || width_ > 16384) {
+        throw failure(AQ_INVALID_MODEL, "the text encoder takes " + std::to_string(max_tokens_) + " tokens of width " +
+                                            std::to_string(width_) + ", at most 4096 of 16384 make sense");
+    }
     positions_.resize((size_t)(max_tokens_ * width_));
     host->kernels().expand_rows(positions.matrix, 0, max_tokens_, positions_.data());
     const head_rule rule = heads > 0 ? head_rule{heads, 0} : head_rule{0, 64};
     heads_ = rule.heads_of(width_, prefix + "embeddings.token_embedding.weight");
-    for (int i = 0; i < reader.count("encoder.layers"); i++) {
+    const int layers = reader.count("encoder.layers");
+    for (int i = 0; i < layers; i++) {
         const layer_reader part = reader.under("encoder.layers." + std::to_string(i));
         layer l;
         l.norm1 = part.norm("layer_norm1", width_);

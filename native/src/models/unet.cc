@@ -77,7 +77,7 @@ unet::unet(std::shared_ptr<engine> on, std::shared_ptr<const weights> from, cons
         skips.pop_back();
         output_blocks_.push_back(read_block(reader.under("output_blocks." + std::to_string(i)), channels));
     }
-    out_norm_ = reader.norm("out.0", channels);
+    out_norm_ = reader.group_norm("out.0", channels);
     out_conv_ = reader.conv("out.2", channels, 0);
     out_channels_ = out_conv_.outputs;
 }
@@ -186,7 +186,7 @@ void unet::evaluate(const aq_unet_call &call) {
     // A sequence of tokens already is channels-last.
     memcpy(b.context->data, call.context, (size_t)call.context_count * sizeof(float));
     b.nodes->run();
-    write_planes(b.nodes->output(), call.output);
+    write_planes(b.nodes->output(), call.output, call.output_count);
 }
 
 }  // namespace aq

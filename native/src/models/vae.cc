@@ -4,6 +4,12 @@
 
 namespace aq {
 
+namespace {
+
+constexpr int64_t largest_factor = 64;
+
+}  // namespace
+
 vae::vae(std::shared_ptr<engine> on, std::shared_ptr<const weights> from, const std::string &prefix)
     : network(std::move(on), std::move(from)) {
     const layer_reader reader(*source, prefix);
@@ -15,15 +21,17 @@ vae::vae(std::shared_ptr<engine> on, std::shared_ptr<const weights> from, const 
     if (decodes) decoder_ = read_decoder(reader);
     if (encodes) encoder_ = read_encoder(reader);
     if (decodes && encodes &&
-        (encoder_->conv_in.inputs != image_channels() || encoder_->levels.size() != decoder_->levels.size())) {
+        (encoder_->conv_in.inputs != image_channels() || moments(*encoder_) != 2 * latent_channels() ||
+         factor(*encoder_) != factor(*decoder_))) {
         throw failure(AQ_INVALID_MODEL, "the VAE's encoder and decoder do not belong together");
     }
+    if (factor() > largest_factor) throw failure(AQ_INVALID_MODEL, "the VAE halves pictures more than 6 times");
 }
 
 void vae::read_middle(const layer_reader &from, int64_t channels, half &h) {
     h.middle1 = read_vae_resnet(from.under("mid.block_1"), channels);
     const layer_reader attention = from.under("mid.attn_1");
-    h.attention_norm = attention.norm("norm", h.middle1.outputs());
+    h.attention_norm = attention.group_norm("norm", h.middle1.outputs());
     h.attention.heads = 1;
     h.attention.q = attention.linear("q", h.middle1.outputs(), 0);
     h.attention.k = attention.linear("k", h.middle1.outputs(), h.attention.q.outputs);
@@ -42,7 +50,8 @@ vae::half vae::read_decoder(const layer_reader &from) {
     for (int i = decoder.count("up") - 1; i >= 0; i--) {
         const layer_reader part = decoder.under("up." + std::to_string(i));
         level l;
-        for (int j = 0; j < part.count("block"); j++) {
+        const int blocks = part.count("block");
+        for (int j = 0; j < blocks; j++) {
             l.blocks.push_back(read_vae_resnet(part.under("block." + std::to_string(j)), channels));
             channels = l.blocks.back().outputs();
         }
@@ -52,7 +61,7 @@ vae::half vae::read_decoder(const layer_reader &from) {
         }
         h.levels.push_back(std::move(l));
     }
-    h.norm_out = decoder.norm("norm_out", channels);
+    h.norm_out = decoder.group_norm("norm_out", channels);
     h.conv_out = decoder.conv("conv_out", channels, 0);
     return h;
 }
@@ -66,7 +75,8 @@ vae::half vae::read_encoder(const layer_reader &from) {
     for (int i = 0; i < levels; i++) {
         const layer_reader part = encoder.under("down." + std::to_string(i));
         level l;
-        for (int j = 0; j < part.count("block"); j++) {
+        const int blocks = part.count("block");
+        for (int j = 0; j < blocks; j++) {
             l.blocks.push_back(read_vae_resnet(part.under("block." + std::to_string(j)), channels));
             channels = l.blocks.back().outputs();
         }
@@ -77,18 +87,25 @@ vae::half vae::read_encoder(const layer_reader &from) {
         h.levels.push_back(std::move(l));
     }
     read_middle(encoder, channels, h);
-    h.norm_out = encoder.norm("norm_out", h.middle2.outputs());
+    h.norm_out = encoder.group_norm("norm_out", h.middle2.outputs());
     h.conv_out = encoder.conv("conv_out", h.middle2.outputs(), 0);
     if (from.has("quant_conv.weight")) h.quant = from.conv("quant_conv", h.conv_out.outputs, h.conv_out.outputs);
     if (h.conv_out.outputs % 2 != 0) throw failure(AQ_INVALID_MODEL, "the VAE's encoder has an odd number of outputs");
     return h;
 }
 
-int64_t vae::factor() const {
+// Pixels per latent cell and side; more than the largest allowed one may count as twice that.
+int64_t vae::factor(const half &h) {
     int64_t factor = 1;
-    for (const level &l : (decoder_ ? *decoder_ : *encoder_).levels) factor *= l.resample ? 2 : 1;
+    for (const level &l : h.levels) {
+        if (l.resample && factor <= largest_factor) factor *= 2;
+    }
     return factor;
 }
+
+int64_t vae::factor() const { return factor(decoder_ ? *decoder_ : *encoder_); }
+
+int64_t vae::moments(const half &encoder) { return encoder.quant ? encoder.quant->outputs : encoder.conv_out.outputs; }
 
 int64_t vae::latent_channels() const {
     if (!decoder_) return encoder_->conv_out.outputs / 2;
@@ -146,14 +163,14 @@ void vae::decode(const aq_vae_call &call) {
     built &b = decoder_cache_.get(*this, {call.batch, call.height, call.width}, [&] { return build_decoder(call); });
     read_planes(call.input, b.input);
     b.nodes->run();
-    write_planes(b.nodes->output(), call.output);
+    write_planes(b.nodes->output(), call.output, call.output_count);
 }
 
 void vae::encode(const aq_vae_call &call) {
     built &b = encoder_cache_.get(*this, {call.batch, call.height, call.width}, [&] { return build_encoder(call); });
     read_planes(call.input, b.input);
     b.nodes->run();
-    write_planes(b.nodes->output(), call.output);
+    write_planes(b.nodes->output(), call.output, call.output_count);
 }
 
 }  // namespace aq

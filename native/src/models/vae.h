@@ -46,6 +46,8 @@ private:
     static ggml_tensor *build_middle(graph &g, const half &h, ggml_tensor *x);
     built build_decoder(const aq_vae_call &call);
     built build_encoder(const aq_vae_call &call);
+    static int64_t factor(const half &h);
+    static int64_t moments(const half &encoder);
     int64_t factor() const;
     int64_t latent_channels() const;
     int64_t image_channels() const;

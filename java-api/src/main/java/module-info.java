@@ -2,7 +2,7 @@
 module io.aquarelle {
     requires transitive java.desktop; // BufferedImage
     requires io.aquarelle.bindings;
-    requires static org.jspecify;
+    requires static transitive org.jspecify;
 
     exports io.aquarelle;
     exports io.aquarelle.model;

@@ -68,9 +68,8 @@ public final class NativeLibrary {
         String folder = "io/aquarelle/native/" + platform() + "/";
         URL description = resource(folder + "library.properties");
         if (description == null) {
-            throw new UnsatisfiedLinkError(
-                    "there is no libaquarelle for " + platform() + describeLibc()
-                            + " on the class or module path: build it and name its file in the property aquarelle.library");
+            throw new UnsatisfiedLinkError("there is no libaquarelle for " + platform() + describeLibc()
+                    + " on the class or module path: build it and name its file in the property aquarelle.library");
         }
         List<String> reasons = new ArrayList<>();
         // A private copy helps where the cache can't be written or executed, or another class loader has its file.

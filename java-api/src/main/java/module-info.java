@@ -2,7 +2,7 @@
 module io.aquarelle {
     requires transitive java.desktop; // BufferedImage
     requires io.aquarelle.bindings;
-    requires static transitive org.jspecify;
+    requires static org.jspecify; // annotations only: users need it neither to compile nor to run
 
     exports io.aquarelle;
     exports io.aquarelle.model;

@@ -154,9 +154,15 @@ public final class Pipeline implements AutoCloseable {
     /**
      * Cancels the generation in progress, refuses those that wait, and gives memory back. Without effect when closed
      * already.
+     *
+     * @throws IllegalStateException if a listener of this pipeline's own generation calls it
      */
     @Override
     public void close() {
+        if (turn.isHeldByCurrentThread()) {
+            throw new IllegalStateException(
+                    "a listener cannot close the pipeline that it listens to; cancel it instead");
+        }
         open = false;
         cancel();
         turn.lock();
@@ -170,6 +176,7 @@ public final class Pipeline implements AutoCloseable {
 
     private List<GeneratedImage> generate(ImageRequest request, ProgressListener listener, CallControl control) {
         turn.lock();
+        CallControl outer = running; // not null when a listener draws
         try {
             running = control; // first, so that close() cancels what has passed the check
             if (!open) {
@@ -179,7 +186,7 @@ public final class Pipeline implements AutoCloseable {
         } catch (CancellationException e) {
             throw new GenerationCancelledException();
         } finally {
-            running = null;
+            running = outer;
             turn.unlock();
         }
     }

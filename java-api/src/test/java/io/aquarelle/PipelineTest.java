@@ -253,6 +253,24 @@ class PipelineTest {
     }
 
     @Test
+    void listenersMayDrawAndCancelButNotClose() {
+        ProgressListener drawing = progress -> {
+            if (progress.phase() == Phase.DENOISE && progress.step() == 1) {
+                draw(pipeline, request("y").build());
+                pipeline.cancel();
+            }
+        };
+        assertThrows(
+                GenerationCancelledException.class,
+                () -> pipeline.generate(request("x").build(), drawing));
+        var failure = assertThrows(
+                IllegalStateException.class,
+                () -> pipeline.generate(request("x").build(), progress -> pipeline.close()));
+        assertTrue(failure.getMessage().contains("listener"), failure.getMessage());
+        draw(pipeline, request("x").build());
+    }
+
+    @Test
     void closedPipelineSaysSo() throws IOException {
         Pipeline closed = Pipeline.open(model, EngineOptions.ofThreads(1));
         closed.close();

@@ -3,6 +3,8 @@ package io.aquarelle.model;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.nio.channels.ClosedByInterruptException;
+import java.nio.channels.ClosedChannelException;
 import java.nio.channels.FileChannel;
 import java.nio.channels.FileChannel.MapMode;
 import java.nio.file.AccessDeniedException;
@@ -60,6 +62,8 @@ public final class Checkpoint implements AutoCloseable {
         try {
             requireRegularFile(file);
             return map(file);
+        } catch (ClosedByInterruptException e) {
+            throw new IOException(file + " was not opened: the thread was interrupted", e);
         } catch (NoSuchFileException e) {
             throw new NoSuchFileException(file.toString(), null, "there is no such file; check the path");
         } catch (AccessDeniedException e) {
@@ -81,11 +85,22 @@ public final class Checkpoint implements AutoCloseable {
     private static Checkpoint map(Path file) throws IOException {
         Arena arena = Arena.ofShared();
         try (FileChannel channel = FileChannel.open(file, StandardOpenOption.READ)) {
-            MemorySegment bytes = channel.map(MapMode.READ_ONLY, 0, channel.size(), arena);
+            MemorySegment bytes = mapped(file, channel, arena);
             return new Checkpoint(file, new Mapping(arena, bytes, SafetensorsReader.read(file, bytes)));
         } catch (Throwable e) {
             arena.close();
             throw e;
+        }
+    }
+
+    private static MemorySegment mapped(Path file, FileChannel channel, Arena arena) throws IOException {
+        try {
+            return channel.map(MapMode.READ_ONLY, 0, channel.size(), arena);
+        } catch (ClosedChannelException e) {
+            throw e;
+        } catch (IOException e) {
+            String size = Files.size(file) / 1_000_000 + " MB";
+            throw new IOException(file + " cannot be mapped; raise the limit on virtual memory above its " + size, e);
         }
     }
 

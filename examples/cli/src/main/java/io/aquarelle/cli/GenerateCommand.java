@@ -49,7 +49,7 @@ final class GenerateCommand extends ModelCommand {
     @Option(
             names = {"-s", "--seed"},
             paramLabel = "SEED",
-            description = "The same seed draws the same picture; -1, or none, is a random one.")
+            description = "The same seed draws the same picture; a negative one, or none, is random.")
     private long seed = -1;
 
     @Option(

@@ -31,7 +31,7 @@ extern "C" {
 #endif
 
 // Raised with every change of a struct or function below.
-#define AQ_ABI_VERSION 3
+#define AQ_ABI_VERSION 4
 
 typedef enum aq_status {
     AQ_OK = 0,
@@ -110,24 +110,34 @@ AQ_API aq_status aq_close(aq_handle handle, aq_error *error);
 // Writes a table of where the time of a network's last call went, terminated, cut to `capacity` bytes.
 AQ_API aq_status aq_profile(aq_handle network, char *text, uint64_t capacity, aq_error *error);
 
-// CLIP text tower (ViT-L, Hugging Face names): token ids to hidden states.
+// CLIP text tower, by the names of Hugging Face or of OpenCLIP: token ids to hidden states and a pooled embedding.
+typedef enum aq_gelu {
+    AQ_GELU_AUTO = 0,   // quick with Hugging Face's names, exact with OpenCLIP's
+    AQ_GELU_EXACT = 1,  // x Phi(x)
+    AQ_GELU_QUICK = 2   // x / (1 + exp(-1.702 x)), of OpenAI's towers
+} aq_gelu;
+
 typedef struct aq_text_encoder_options {
-    const char *prefix;  // before "embeddings.token_embedding.weight"
+    const char *prefix;  // before "embeddings.token_embedding.weight" or "token_embedding.weight"
     int32_t heads;       // 0: 64 channels a head
+    int32_t gelu;        // aq_gelu
 } aq_text_encoder_options;
 
 typedef struct aq_text_encoder_info {
     int32_t width, layers, vocabulary, max_tokens;
+    int32_t pooled_width;  // outputs of the text projection, or width without one
 } aq_text_encoder_info;
 
 typedef struct aq_text_encoder_call {
     const int32_t *tokens;  // [chunks][length]
-    uint64_t token_count;   // chunks * length
-    float *output;          // [chunks][length][width]: after the final LayerNorm
-    uint64_t output_count;  // in floats
-    int32_t chunks;         // encoded independently
-    int32_t length;         // 1 to max_tokens
-    int32_t skip_layers;    // layers left out at the end; "clip skip" n is n - 1 here
+    float *output;          // [chunks][length][width]
+    float *pooled;          // [chunks][pooled_width], or NULL: the projection of the last layer, after the final
+                            // LayerNorm, at the first token of the largest id, which is the end of text
+    uint64_t token_count, output_count, pooled_count;
+    int32_t chunks;       // encoded independently
+    int32_t length;       // 1 to max_tokens
+    int32_t skip_layers;  // layers left out of `output` at the end; "clip skip" n is n - 1 here
+    int32_t final_norm;   // 1: `output` is after the final LayerNorm, 0: before
 } aq_text_encoder_call;
 
 AQ_API aq_status aq_text_encoder_create(aq_handle engine, aq_handle weights, const aq_text_encoder_options *options,
@@ -146,15 +156,19 @@ typedef struct aq_unet_options {
 
 typedef struct aq_unet_info {
     int32_t in_channels, out_channels, model_channels, context_width;
-    int32_t levels;  // the latent is halved levels - 1 times
+    int32_t levels;          // the latent is halved levels - 1 times
+    int32_t label_width;     // of the vector that conditions SDXL (pooled text and sizes), 0: it takes none
+    int32_t guidance_width;  // of the guidance embedding of latent consistency models, 0: it takes none
 } aq_unet_info;
 
 typedef struct aq_unet_call {
     const float *latent;     // [batch][in_channels][height][width], already scaled for the network
     const float *timesteps;  // [batch], 0 to 999, need not be whole
     const float *context;    // [batch][tokens][context_width]
+    const float *label;      // [batch][label_width], ignored if that is 0
+    const float *guidance;   // [batch][guidance_width], ignored if that is 0
     float *output;           // [batch][out_channels][height][width]
-    uint64_t latent_count, timestep_count, context_count, output_count;  // in floats
+    uint64_t latent_count, timestep_count, context_count, label_count, guidance_count, output_count;  // in floats
     int32_t batch, height, width, tokens;
 } aq_unet_call;
 

@@ -1,5 +1,7 @@
 // Every network against what an independent PyTorch implementation computed from the same weights.
-#include "sd1_nano.h"
+#include <algorithm>
+
+#include "nano.h"
 
 using namespace test;
 
@@ -9,7 +11,7 @@ constexpr aq_isa every_isa[] = {AQ_ISA_PORTABLE, AQ_ISA_NEON, AQ_ISA_AVX2, AQ_IS
 
 constexpr aq_convolution every_convolution[] = {AQ_CONVOLUTION_AUTO, AQ_CONVOLUTION_DIRECT, AQ_CONVOLUTION_WINOGRAD};
 
-// Runs `body` with an engine of each instruction set that this machine has and each way to convolve.
+// Runs `body` with an engine of each instruction set that this machine has, each way to convolve, and each family.
 template <class Body> void on_every_engine(Body body) {
     for (const aq_isa isa : every_isa) {
         aq_handle probe;
@@ -17,8 +19,10 @@ template <class Body> void on_every_engine(Body body) {
         if (aq_engine_create(&options, &probe, nullptr) != AQ_OK) continue;
         aq_close(probe, nullptr);
         for (const aq_convolution convolution : every_convolution) {
-            describe("isa %d, convolution %d", isa, convolution);
-            body(isa, convolution);
+            for (const family *kind : {&sd1, &sd2, &sdxl}) {
+                describe("isa %d, convolution %d, %s", isa, convolution, kind->name);
+                body(isa, convolution, *kind);
+            }
         }
     }
 }
@@ -34,25 +38,43 @@ std::vector<float> part(const std::vector<float> &all, int64_t index, int64_t si
 
 }  // namespace
 
-TEST(text_encoder_gives_the_golden_embedding) {
-    on_every_engine([](aq_isa isa, aq_convolution convolution) {
-        sd1_nano model(1, isa, convolution);
+TEST(text_encoders_give_the_golden_embeddings) {
+    on_every_engine([](aq_isa isa, aq_convolution convolution, const family &kind) {
+        nano model(1, isa, convolution, kind);
         for (const char *branch : {"cond", "uncond"}) {
             const file_tensor &ids = model.golden[std::string("ids.") + branch];
             const file_tensor &expected = model.golden[std::string("text.") + branch];
             std::vector<int32_t> tokens;
             for (int i = 0; i < 77; i++) tokens.push_back((int32_t)((const int64_t *)ids.data)[i]);
-            std::vector<float> output((size_t)expected.count(), NAN);
-            const aq_text_encoder_call call = {tokens.data(), 77, output.data(), output.size(), 1, 77, 0};
-            model.must(aq_text_encoder_encode(model.text, &call, nullptr, &model.error));
-            CHECK_CLOSE(output, copy(expected), limit);
+            const size_t width = 64, all = width * model.towers.size();
+            std::vector<float> joined(77 * all, NAN);
+            for (size_t tower = 0; tower < model.towers.size(); tower++) {
+                std::vector<float> output(77 * width, NAN), pooled(width, NAN);
+                const bool pools = tower == 1;
+                const aq_text_encoder_call call = {tokens.data(),
+                                                   output.data(),
+                                                   pools ? pooled.data() : nullptr,
+                                                   77,
+                                                   output.size(),
+                                                   pools ? pooled.size() : 0,
+                                                   1,
+                                                   77,
+                                                   kind.skip_layers,
+                                                   kind.final_norm};
+                model.must(aq_text_encoder_encode(model.towers[tower], &call, nullptr, &model.error));
+                for (size_t i = 0; i < 77; i++) {
+                    std::copy_n(&output[i * width], width, &joined[i * all + tower * width]);
+                }
+                if (pools) CHECK_CLOSE(pooled, copy(model.golden[std::string("pooled.") + branch]), limit);
+            }
+            CHECK_CLOSE(joined, copy(expected), limit);
         }
     });
 }
 
-TEST(unet_gives_the_golden_noise_estimates) {
-    on_every_engine([](aq_isa isa, aq_convolution convolution) {
-        sd1_nano model(1, isa, convolution);
+TEST(unet_gives_the_golden_outputs) {
+    on_every_engine([](aq_isa isa, aq_convolution convolution, const family &kind) {
+        nano model(1, isa, convolution, kind);
         const auto compare = [&](const char *input, const char *result, float timestep) {
             std::vector<float> output;
             const aq_unet_call call = model.unet_call(model.golden[input], &timestep, output);
@@ -67,10 +89,10 @@ TEST(unet_gives_the_golden_noise_estimates) {
 }
 
 TEST(vae_gives_the_golden_image_and_moments) {
-    on_every_engine([](aq_isa isa, aq_convolution convolution) {
-        sd1_nano model(1, isa, convolution);
+    on_every_engine([](aq_isa isa, aq_convolution convolution, const family &kind) {
+        nano model(1, isa, convolution, kind);
         std::vector<float> latent = copy(model.golden["vae.z"]);
-        for (float &z : latent) z /= 0.18215f;
+        for (float &z : latent) z /= kind.latent_scale;
         std::vector<float> image(3 * 64 * 64, NAN), moments(8 * 8 * 8, NAN);
         const aq_vae_call decode = {latent.data(), image.data(), latent.size(), image.size(), 1, 8, 8};
         model.must(aq_vae_decode(model.vae, &decode, nullptr, &model.error));
@@ -87,7 +109,7 @@ TEST(vae_gives_the_golden_image_and_moments) {
 
 // A batch with the same latent and timestep twice computes them once as far as it can; the other does not.
 static void check_batch(const float (&timesteps)[2]) {
-    sd1_nano model(2);
+    nano model(2);
     const file_tensor &latent = model.golden["unet.x"], &cond = model.golden["text.cond"];
     const file_tensor &uncond = model.golden["text.uncond"];
     std::vector<float> latents, contexts, both(2 * (size_t)latent.count()), single;
@@ -120,7 +142,7 @@ TEST(odd_latent_sizes_and_thread_counts_agree) {
     for (size_t i = 0; i < latent.size(); i++) latent[i] = sinf((float)i);
     std::vector<float> first;
     for (const int threads : {1, 2, 3}) {
-        sd1_nano model(threads);
+        nano model(threads);
         const file_tensor odd = {{1, 4, 13, 7}, "F32", (const char *)latent.data(), latent.size() * 4};
         const float timestep = 250;
         std::vector<float> output;

@@ -5,7 +5,7 @@
 #include <string>
 #include <thread>
 
-#include "sd1_nano.h"
+#include "nano.h"
 
 using namespace test;
 
@@ -34,8 +34,8 @@ aq_tensor tensor_of(const char *name, const void *data, uint64_t size, std::vect
     return t;
 }
 
-sd1_nano &model() {
-    static sd1_nano shared;
+nano &model() {
+    static nano shared;
     return shared;
 }
 
@@ -119,14 +119,16 @@ TEST(weights) {
 }
 
 TEST(creating_networks) {
-    const sd1_nano &m = model();
+    const nano &m = model();
     aq_handle handle = 0;
-    const aq_text_encoder_options text = {text_prefix, 4}, text_null = {nullptr, 4}, text_nowhere = {"x.", 4},
-                                  text_heads = {text_prefix, 5}, text_negative = {text_prefix, -1};
+    const aq_text_encoder_options text = {text_prefix, 4, 0}, text_null = {nullptr, 4, 0}, text_nowhere = {"x.", 4, 0},
+                                  text_heads = {text_prefix, 5, 0}, text_negative = {text_prefix, -1, 0},
+                                  text_gelu = {text_prefix, 4, 3};
     REFUSES(AQ_INVALID_ARGUMENT, aq_text_encoder_create(m.engine, m.weights, nullptr, &handle, &error));
     REFUSES(AQ_INVALID_ARGUMENT, aq_text_encoder_create(m.engine, m.weights, &text, nullptr, &error));
     REFUSES(AQ_INVALID_ARGUMENT, aq_text_encoder_create(m.engine, m.weights, &text_null, &handle, &error));
     REFUSES(AQ_INVALID_ARGUMENT, aq_text_encoder_create(m.engine, m.weights, &text_negative, &handle, &error));
+    REFUSES(AQ_INVALID_ARGUMENT, aq_text_encoder_create(m.engine, m.weights, &text_gelu, &handle, &error));
     REFUSES(AQ_INVALID_MODEL, aq_text_encoder_create(m.engine, m.weights, &text_nowhere, &handle, &error));
     REFUSES(AQ_INVALID_MODEL, aq_text_encoder_create(m.engine, m.weights, &text_heads, &handle, &error));
     REFUSES(AQ_CLOSED, aq_text_encoder_create(never_opened, m.weights, &text, &handle, &error));
@@ -159,14 +161,15 @@ TEST(creating_networks) {
 }
 
 TEST(info) {
-    const sd1_nano &m = model();
+    const nano &m = model();
     aq_text_encoder_info text;
     aq_unet_info unet;
     aq_vae_info vae;
     CHECK(aq_text_encoder_get_info(m.text, &text, nullptr) == AQ_OK && text.width == 64 && text.layers == 3);
-    CHECK(text.vocabulary == 1000 && text.max_tokens == 77);
+    CHECK(text.vocabulary == 1000 && text.max_tokens == 77 && text.pooled_width == 64);
     CHECK(aq_unet_get_info(m.unet, &unet, nullptr) == AQ_OK && unet.in_channels == 4 && unet.out_channels == 4);
     CHECK(unet.model_channels == 32 && unet.context_width == 64 && unet.levels == 2);
+    CHECK(unet.label_width == 0 && unet.guidance_width == 0);
     CHECK(aq_vae_get_info(m.vae, &vae, nullptr) == AQ_OK && vae.latent_channels == 4 && vae.image_channels == 3);
     CHECK(vae.factor == 8 && vae.has_encoder == 1 && vae.has_decoder == 1);
     REFUSES(AQ_INVALID_ARGUMENT, aq_text_encoder_get_info(m.text, nullptr, &error));
@@ -181,10 +184,10 @@ TEST(info) {
 }
 
 TEST(encoding_text) {
-    const sd1_nano &m = model();
+    const nano &m = model();
     std::vector<int32_t> tokens(77, 1);
     std::vector<float> output(77 * 64);
-    const aq_text_encoder_call good = {tokens.data(), 77, output.data(), output.size(), 1, 77, 0};
+    const aq_text_encoder_call good = {tokens.data(), output.data(), nullptr, 77, output.size(), 0, 1, 77, 0, 1};
     CHECK(aq_text_encoder_encode(m.text, &good, nullptr, nullptr) == AQ_OK);
     const auto refuse = [&](auto change) {
         aq_text_encoder_call call = good;
@@ -203,6 +206,8 @@ TEST(encoding_text) {
     refuse([](auto &c) { c.length = 78; });
     refuse([](auto &c) { c.skip_layers = -1; });
     refuse([](auto &c) { c.skip_layers = 3; });
+    refuse([](auto &c) { c.final_norm = 2; });
+    refuse([&](auto &c) { c.pooled = output.data(); });  // of length 0
     for (const int32_t id : {-1, 1000, INT32_MAX, INT32_MIN}) {
         tokens[76] = id;
         refuse([](auto &) {});
@@ -213,7 +218,7 @@ TEST(encoding_text) {
 }
 
 TEST(evaluating_the_unet) {
-    const sd1_nano &m = model();
+    const nano &m = model();
     const float timestep = 500;
     std::vector<float> output;
     const aq_unet_call good = m.unet_call(m.golden["unet.x"], &timestep, output);
@@ -245,8 +250,24 @@ TEST(evaluating_the_unet) {
     REFUSES(AQ_CLOSED, aq_unet_evaluate(never_opened, &good, nullptr, &error));
 }
 
+TEST(a_unet_that_takes_a_label) {
+    const nano m(1, AQ_ISA_AUTO, AQ_CONVOLUTION_AUTO, sdxl);
+    const float timestep = 500;
+    std::vector<float> output;
+    const aq_unet_call good = m.unet_call(m.golden["unet.x"], &timestep, output);
+    CHECK(aq_unet_evaluate(m.unet, &good, nullptr, nullptr) == AQ_OK);
+    aq_unet_info info;
+    CHECK(aq_unet_get_info(m.unet, &info, nullptr) == AQ_OK && info.label_width == 256);
+    aq_unet_call call = good;
+    call.label = nullptr;
+    REFUSES(AQ_INVALID_ARGUMENT, aq_unet_evaluate(m.unet, &call, nullptr, &error));
+    call = good;
+    call.label_count--;
+    REFUSES(AQ_INVALID_ARGUMENT, aq_unet_evaluate(m.unet, &call, nullptr, &error));
+}
+
 TEST(numbers_that_are_none_pass_through) {
-    const sd1_nano &m = model();
+    const nano &m = model();
     std::vector<float> latent(4 * 16 * 16, NAN), output;
     const file_tensor bad = {{1, 4, 16, 16}, "F32", (const char *)latent.data(), latent.size() * 4};
     const float timestep = std::numeric_limits<float>::max();
@@ -256,7 +277,7 @@ TEST(numbers_that_are_none_pass_through) {
 }
 
 TEST(the_smallest_latent_and_the_vae) {
-    const sd1_nano &m = model();
+    const nano &m = model();
     const float timestep = 0, cell[4] = {1, 2, 3, 4};
     std::vector<float> output;
     const file_tensor one = {{1, 4, 1, 1}, "F32", (const char *)cell, sizeof cell};
@@ -292,7 +313,7 @@ TEST(the_smallest_latent_and_the_vae) {
 }
 
 TEST(a_size_beyond_memory_is_a_status) {
-    const sd1_nano &m = model();
+    const nano &m = model();
     // 16384 x 16384 cells would need terabytes of activations; the input alone is honest.
     const int32_t side = 1 << 14;
     std::vector<float> little(4);
@@ -303,7 +324,7 @@ TEST(a_size_beyond_memory_is_a_status) {
 }
 
 TEST(profiles) {
-    const sd1_nano m(1);
+    const nano m(1);
     char text[4096], tiny[2];
     REFUSES(AQ_INVALID_ARGUMENT, aq_profile(m.unet, text, sizeof text, &error));  // not called yet
     const float timestep = 500;
@@ -320,7 +341,7 @@ TEST(profiles) {
 }
 
 TEST(a_missing_tensor_is_named) {
-    const sd1_nano &m = model();
+    const nano &m = model();
     std::vector<aq_tensor> tensors = m.file.describe();
     const std::string gone = std::string(unet_prefix) + "middle_block.1.transformer_blocks.0.attn1.to_v.weight";
     std::erase_if(tensors, [&](const aq_tensor &t) { return t.name == gone; });
@@ -335,11 +356,11 @@ TEST(a_missing_tensor_is_named) {
 
 // Structures that no checkpoint has: each tensor in turn is left out or given another first dimension.
 TEST(broken_structures_are_refused_or_run) {
-    const sd1_nano m(1);
+    const nano m(1);
     const std::vector<aq_tensor> whole = m.file.describe();
     const aq_unet_options unet_options = {unet_prefix, 8, 0};
     const aq_vae_options vae_options = {vae_prefix};
-    const aq_text_encoder_options text_options = {text_prefix, 4};
+    const aq_text_encoder_options text_options = {text_prefix, 4, AQ_GELU_AUTO};
     for (size_t i = 0; i < whole.size(); i++) {
         for (const bool drop : {true, false}) {
             std::vector<aq_tensor> tensors = whole;
@@ -370,7 +391,7 @@ TEST(broken_structures_are_refused_or_run) {
 }
 
 TEST(a_cancelled_call_stops_and_the_next_one_works) {
-    const sd1_nano &m = model();
+    const nano &m = model();
     const float timestep = 500;
     std::vector<float> output, again;
     const aq_unet_call call = m.unet_call(m.golden["unet.x"], &timestep, output);
@@ -385,7 +406,7 @@ TEST(a_cancelled_call_stops_and_the_next_one_works) {
 }
 
 TEST(a_call_cancelled_on_the_way_stops_early) {
-    sd1_nano m(1);
+    nano m(1);
     const float timestep = 500;
     std::vector<float> latent(4 * 128 * 128, 0.5f), output;
     const file_tensor large = {{1, 4, 128, 128}, "F32", (const char *)latent.data(), latent.size() * 4};
@@ -400,7 +421,7 @@ TEST(a_call_cancelled_on_the_way_stops_early) {
 }
 
 TEST(one_engine_serves_one_call_and_a_closed_one_ends_first) {
-    sd1_nano m(1);
+    nano m(1);
     const float timestep = 500;
     std::vector<float> latent(4 * 64 * 64, 0.5f), output, other;
     const file_tensor large = {{1, 4, 64, 64}, "F32", (const char *)latent.data(), latent.size() * 4};
@@ -419,7 +440,7 @@ TEST(one_engine_serves_one_call_and_a_closed_one_ends_first) {
 }
 
 TEST(two_engines_share_weights) {
-    const sd1_nano &m = model();
+    const nano &m = model();
     const float timestep = 500;
     std::vector<float> alone;
     const aq_unet_call call = m.unet_call(m.golden["unet.x"], &timestep, alone);

@@ -3,7 +3,7 @@
 #include <map>
 #include <string>
 
-#include "sd1_nano.h"
+#include "nano.h"
 
 using namespace test;
 
@@ -86,7 +86,7 @@ std::vector<aq_tensor> without(std::vector<aq_tensor> tensors, const char *part)
 }  // namespace
 
 TEST(halves_of_different_autoencoders) {
-    const sd1_nano m(1);
+    const nano m(1);
     const std::vector<aq_tensor> whole = m.file.describe();
     CHECK(create_vae(whole, vae_prefix) == AQ_OK);
     CHECK(create_vae(without(whole, "decoder.up.1.upsample"), vae_prefix) == AQ_INVALID_MODEL);

@@ -208,7 +208,8 @@ aq_status aq_text_encoder_create(aq_handle on, aq_handle from, const aq_text_enc
     return guarded(error, [&] {
         need(options, "options");
         need_range(options->heads, 0, 4096, "heads");
-        create<text_encoder>(on, from, options->prefix, result, (int64_t)options->heads);
+        need_range(options->gelu, AQ_GELU_AUTO, AQ_GELU_QUICK, "gelu");
+        create<text_encoder>(on, from, options->prefix, result, (int64_t)options->heads, (aq_gelu)options->gelu);
     });
 }
 
@@ -230,9 +231,13 @@ aq_status aq_text_encoder_encode(aq_handle encoder, const aq_text_encoder_call *
         need_range(call->chunks, 1, most_tokens, "chunks");
         need_range(call->length, 1, info.max_tokens, "length");
         need_range(call->skip_layers, 0, info.layers - 1, "skip_layers");
+        need_range(call->final_norm, 0, 1, "final_norm");
         const uint64_t tokens = (uint64_t)call->chunks * (uint64_t)call->length;
         need_count(call->token_count, tokens, "token_count");
         need_count(call->output_count, tokens * (uint64_t)info.width, "output_count");
+        if (call->pooled != nullptr) {
+            need_count(call->pooled_count, (uint64_t)call->chunks * (uint64_t)info.pooled_width, "pooled_count");
+        }
         for (uint64_t i = 0; i < tokens; i++) need_range(call->tokens[i], 0, info.vocabulary - 1, "a token id");
         const turn mine(*network->host, control);
         network->encode(*call);
@@ -277,6 +282,14 @@ aq_status aq_unet_evaluate(aq_handle handle, const aq_unet_call *call, aq_contro
         need_count(call->timestep_count, images, "timestep_count");
         need_count(call->context_count, images * (uint64_t)call->tokens * (uint64_t)info.context_width,
                    "context_count");
+        if (info.label_width > 0) {
+            need(call->label, "label");
+            need_count(call->label_count, images * (uint64_t)info.label_width, "label_count");
+        }
+        if (info.guidance_width > 0) {
+            need(call->guidance, "guidance");
+            need_count(call->guidance_count, images * (uint64_t)info.guidance_width, "guidance_count");
+        }
         for (uint64_t i = 0; i < images; i++) {
             if (!isfinite(call->timesteps[i])) invalid("a timestep is not finite");
         }

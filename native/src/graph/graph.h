@@ -47,6 +47,9 @@ public:
     ggml_tensor *node(work what, const extent &shape, std::initializer_list<ggml_tensor *> sources, int64_t scratch,
                       operation run);
 
+    // A tensor beside the output that can be read after a run.
+    void keep(ggml_tensor *t) { ggml_set_output(t); }
+
     // Ends building: plans and allocates the memory of all tensors. Throws failure(AQ_OUT_OF_MEMORY).
     void allocate(ggml_tensor *output);
 

@@ -52,12 +52,18 @@ std::vector<float> layer_reader::vector(const std::string &name, int64_t length)
     return values;
 }
 
-product_layer layer_reader::conv(const std::string &name, int64_t inputs, int64_t outputs) const {
-    const tensor &t = need(name + ".weight");
+int64_t layer_reader::inputs(const std::string &name) const {
+    const tensor *t = all_->find(prefix_ + name + ".weight");
+    return t != nullptr && t->shape.size() >= 2 ? t->shape[1] : 0;
+}
+
+product_layer layer_reader::conv(const std::string &name, int64_t inputs, int64_t outputs, char separator) const {
+    const std::string weight = name + separator + "weight", bias = name + separator + "bias";
+    const tensor &t = need(weight);
     const bool matrix = t.shape.size() == 2, kernel = t.shape.size() == 4;
     if (!(matrix || kernel) || !fits(t.shape[1], inputs) || !fits(t.shape[0], outputs) ||
         (kernel && (t.shape[2] > 15 || t.shape[3] > 15))) {
-        misfit(prefix_ + name + ".weight", t, "[" + wish(outputs) + ", " + wish(inputs) + ", k, k]");
+        misfit(prefix_ + weight, t, "[" + wish(outputs) + ", " + wish(inputs) + ", k, k]");
     }
     product_layer layer;
     layer.matrix = t.matrix;
@@ -67,16 +73,26 @@ product_layer layer_reader::conv(const std::string &name, int64_t inputs, int64_
         layer.kernel_h = (int32_t)t.shape[2];
         layer.kernel_w = (int32_t)t.shape[3];
     }
-    if (has(name + ".bias")) layer.bias = vector(name + ".bias", layer.outputs);
+    if (has(bias)) layer.bias = vector(bias, layer.outputs);
     return layer;
 }
 
-product_layer layer_reader::linear(const std::string &name, int64_t inputs, int64_t outputs) const {
-    product_layer layer = conv(name, inputs, outputs);
+product_layer layer_reader::linear(const std::string &name, int64_t inputs, int64_t outputs, char separator) const {
+    product_layer layer = conv(name, inputs, outputs, separator);
     if (layer.kernel_h != 1 || layer.kernel_w != 1) {
-        misfit(prefix_ + name + ".weight", need(name + ".weight"), "[" + wish(outputs) + ", " + wish(inputs) + "]");
+        const std::string weight = name + separator + "weight";
+        misfit(prefix_ + weight, need(weight), "[" + wish(outputs) + ", " + wish(inputs) + "]");
     }
     return layer;
+}
+
+product_layer rows_of(const product_layer &all, int64_t first, int64_t count) {
+    product_layer part = all;
+    part.matrix.data += first * all.matrix.row_bytes;
+    part.matrix.rows = count;
+    part.outputs = count;
+    if (!all.bias.empty()) part.bias.assign(all.bias.begin() + first, all.bias.begin() + first + count);
+    return part;
 }
 
 norm_layer layer_reader::norm(const std::string &name, int64_t channels) const {

@@ -22,6 +22,9 @@ struct norm_layer {
     std::vector<float> weight, bias;  // [channels]
 };
 
+// Outputs `first` to first + count - 1 of a matrix as a layer of their own.
+product_layer rows_of(const product_layer &all, int64_t first, int64_t count);
+
 constexpr int64_t norm_groups = 32;  // of every GroupNorm in these networks
 
 // Reads layers under a name prefix. Every function throws failure(AQ_INVALID_MODEL) naming the tensor that is missing
@@ -37,9 +40,12 @@ public:
     // One more than the largest number that follows `name` and a dot in a tensor's name; 0 if there is none.
     int count(const std::string &name) const;
 
-    // Inputs and outputs of 0 accept any number.
-    product_layer linear(const std::string &name, int64_t inputs, int64_t outputs) const;
-    product_layer conv(const std::string &name, int64_t inputs, int64_t outputs) const;
+    // How many inputs a layer has; 0 if it is not there.
+    int64_t inputs(const std::string &name) const;
+
+    // Inputs and outputs of 0 accept any number. `separator` stands before "weight" and "bias".
+    product_layer linear(const std::string &name, int64_t inputs, int64_t outputs, char separator = '.') const;
+    product_layer conv(const std::string &name, int64_t inputs, int64_t outputs, char separator = '.') const;
     norm_layer norm(const std::string &name, int64_t channels) const;
     norm_layer group_norm(const std::string &name, int64_t channels) const;  // channels must fill norm_groups
     const tensor &table(const std::string &name, int64_t rows, int64_t columns) const;

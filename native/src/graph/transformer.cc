@@ -12,9 +12,13 @@ ggml_tensor *attention_layer::build(graph &g, const operand &x, const operand &s
 ggml_tensor *transformer::build(graph &g, ggml_tensor *x, ggml_tensor *context) const {
     ggml_tensor *h = linear(g, group_norm(g, x, norm, 1e-6f, false), proj_in);
     for (const transformer_block &block : blocks) {
-        ggml_tensor *normed = layer_norm(g, h, block.norm1);
-        h = repeat(g, block.self.build(g, normed, normed, h), context->ne[3]);
-        h = block.cross.build(g, layer_norm(g, h, block.norm2), context, h);
+        if (block.self && !block.self_reads_text) {
+            ggml_tensor *normed = layer_norm(g, h, block.norm1);
+            h = block.self->build(g, normed, normed, h);
+        }
+        h = repeat(g, h, context->ne[3]);
+        if (block.self_reads_text) h = block.self->build(g, layer_norm(g, h, block.norm1), context, h);
+        if (block.cross) h = block.cross->build(g, layer_norm(g, h, block.norm2), context, h);
         ggml_tensor *wide = geglu(g, linear(g, layer_norm(g, h, block.norm3), block.widen));
         h = linear(g, wide, block.narrow, {nullptr, h, activation::none});
     }
@@ -56,11 +60,17 @@ transformer read_transformer(const layer_reader &from, int64_t channels, int64_t
     for (int i = 0; i < depth; i++) {
         const layer_reader block = from.under("transformer_blocks." + std::to_string(i));
         transformer_block b;
-        b.norm1 = block.norm("norm1", inner);
-        b.norm2 = block.norm("norm2", inner);
+        if (block.has("attn1.to_q.weight")) {
+            const layer_reader self = block.under("attn1");
+            b.norm1 = block.norm("norm1", inner);
+            b.self_reads_text = self.inputs("to_k") == context_width && context_width != inner;
+            b.self = read_attention(self, inner, b.self_reads_text ? context_width : inner, rule);
+        }
+        if (block.has("attn2.to_q.weight")) {
+            b.norm2 = block.norm("norm2", inner);
+            b.cross = read_attention(block.under("attn2"), inner, context_width, rule);
+        }
         b.norm3 = block.norm("norm3", inner);
-        b.self = read_attention(block.under("attn1"), inner, inner, rule);
-        b.cross = read_attention(block.under("attn2"), inner, context_width, rule);
         b.widen = block.linear("ff.net.0.proj", inner, 0);
         if (b.widen.outputs % 2 != 0) {
             throw failure(AQ_INVALID_MODEL, "'" + block.prefix() + "ff.net.0.proj' has an odd number of outputs");

@@ -1,6 +1,8 @@
 // SpatialTransformer: blocks of self-attention, cross-attention with the text embedding, and a gated feed-forward.
+// Pruned models lack one of the attentions, or let the first one read the text too.
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include "graph/nodes.h"
@@ -17,7 +19,8 @@ struct attention_layer {
 
 struct transformer_block {
     norm_layer norm1, norm2, norm3;
-    attention_layer self, cross;
+    std::optional<attention_layer> self, cross;
+    bool self_reads_text = false;
     product_layer widen, narrow;  // feed-forward: narrow(geglu(widen(x)))
 };
 

@@ -7,12 +7,15 @@
 namespace aq {
 
 text_encoder::text_encoder(std::shared_ptr<engine> on, std::shared_ptr<const weights> from, const std::string &prefix,
-                           int64_t heads)
+                           int64_t heads, aq_gelu gelu)
     : network(std::move(on), std::move(from)) {
     const layer_reader reader(*source, prefix);
-    tokens_ = &reader.table("embeddings.token_embedding.weight", 0, 0);
+    const bool open = reader.has("token_embedding.weight");
+    const std::string tokens = open ? "token_embedding.weight" : "embeddings.token_embedding.weight";
+    tokens_ = &reader.table(tokens, 0, 0);
     width_ = tokens_->shape[1];
-    const tensor &positions = reader.table("embeddings.position_embedding.weight", 0, width_);
+    const tensor &positions =
+        reader.table(open ? "positional_embedding" : "embeddings.position_embedding.weight", 0, width_);
     max_tokens_ = positions.shape[0];
     if (max_tokens_ > 4096 || width_ > 16384) {
         throw failure(AQ_INVALID_MODEL, "the text encoder takes " + std::to_string(max_tokens_) + " tokens of width " +
@@ -21,10 +24,21 @@ text_encoder::text_encoder(std::shared_ptr<engine> on, std::shared_ptr<const wei
     positions_.resize((size_t)(max_tokens_ * width_));
     host->kernels().expand_rows(positions.matrix, 0, max_tokens_, positions_.data());
     const head_rule rule = heads > 0 ? head_rule{heads, 0} : head_rule{0, 64};
-    heads_ = rule.heads_of(width_, prefix + "embeddings.token_embedding.weight");
-    const int layers = reader.count("encoder.layers");
+    heads_ = rule.heads_of(width_, prefix + tokens);
+    gelu_ = gelu == AQ_GELU_EXACT || (gelu == AQ_GELU_AUTO && open) ? activation::gelu : activation::quick_gelu;
+    if (open) {
+        read_open_layers(reader);
+    } else {
+        read_layers(reader);
+    }
+    final_norm_ = reader.norm(open ? "ln_final" : "final_layer_norm", width_);
+    read_projection(reader);
+}
+
+void text_encoder::read_layers(const layer_reader &from) {
+    const int layers = from.count("encoder.layers");
     for (int i = 0; i < layers; i++) {
-        const layer_reader part = reader.under("encoder.layers." + std::to_string(i));
+        const layer_reader part = from.under("encoder.layers." + std::to_string(i));
         layer l;
         l.norm1 = part.norm("layer_norm1", width_);
         l.q = part.linear("self_attn.q_proj", width_, width_);
@@ -36,12 +50,49 @@ text_encoder::text_encoder(std::shared_ptr<engine> on, std::shared_ptr<const wei
         l.fc2 = part.linear("mlp.fc2", l.fc1.outputs, width_);
         layers_.push_back(std::move(l));
     }
-    if (layers_.empty()) throw failure(AQ_INVALID_MODEL, "tensor '" + prefix + "encoder.layers.0' is missing");
-    final_norm_ = reader.norm("final_layer_norm", width_);
+    if (layers == 0) throw failure(AQ_INVALID_MODEL, "tensor '" + from.prefix() + "encoder.layers.0' is missing");
+}
+
+void text_encoder::read_open_layers(const layer_reader &from) {
+    const int layers = from.count("transformer.resblocks");
+    for (int i = 0; i < layers; i++) {
+        const layer_reader part = from.under("transformer.resblocks." + std::to_string(i));
+        layer l;
+        l.norm1 = part.norm("ln_1", width_);
+        // Queries, keys and values are the thirds of one matrix.
+        const product_layer all = part.linear("attn.in_proj", width_, 3 * width_, '_');
+        l.q = rows_of(all, 0, width_);
+        l.k = rows_of(all, width_, width_);
+        l.v = rows_of(all, 2 * width_, width_);
+        l.out = part.linear("attn.out_proj", width_, width_);
+        l.norm2 = part.norm("ln_2", width_);
+        l.fc1 = part.linear("mlp.c_fc", width_, 0);
+        l.fc2 = part.linear("mlp.c_proj", l.fc1.outputs, width_);
+        layers_.push_back(std::move(l));
+    }
+    if (layers == 0) {
+        throw failure(AQ_INVALID_MODEL, "tensor '" + from.prefix() + "transformer.resblocks.0' is missing");
+    }
+}
+
+void text_encoder::read_projection(const layer_reader &from) {
+    // Hugging Face puts it beside the tower, not into it.
+    const std::string tower = "text_model.";
+    const std::string &prefix = from.prefix();
+    const layer_reader beside(*source,
+                              prefix.ends_with(tower) ? prefix.substr(0, prefix.size() - tower.size()) : prefix);
+    if (from.has("text_projection")) {
+        projection_ = {from.table("text_projection", width_, 0).matrix, true};
+    } else if (from.has("text_projection.weight")) {
+        projection_ = {from.table("text_projection.weight", 0, width_).matrix, false};
+    } else if (beside.has("text_projection.weight")) {
+        projection_ = {beside.table("text_projection.weight", 0, width_).matrix, false};
+    }
 }
 
 aq_text_encoder_info text_encoder::info() const {
-    return {(int32_t)width_, (int32_t)layers_.size(), (int32_t)tokens_->shape[0], (int32_t)max_tokens_};
+    return {(int32_t)width_, (int32_t)layers_.size(), (int32_t)tokens_->shape[0], (int32_t)max_tokens_,
+            (int32_t)(projection_ ? projection_->outputs() : width_)};
 }
 
 text_encoder::built text_encoder::build(const aq_text_encoder_call &call) {
@@ -49,22 +100,29 @@ text_encoder::built text_encoder::build(const aq_text_encoder_call &call) {
     b.nodes = std::make_unique<graph>(*host);
     graph &g = *b.nodes;
     b.embedded = g.input({width_, call.length, 1, call.chunks});
-    ggml_tensor *x = b.embedded;
-    for (size_t i = 0; i + (size_t)call.skip_layers < layers_.size(); i++) {
+    const size_t hidden_layers = layers_.size() - (size_t)call.skip_layers;
+    const size_t layers = call.pooled != nullptr ? layers_.size() : hidden_layers;
+    ggml_tensor *x = b.embedded, *hidden = x;
+    for (size_t i = 0; i < layers; i++) {
         const layer &l = layers_[i];
         ggml_tensor *normed = layer_norm(g, x, l.norm1);
         ggml_tensor *mixed =
             attention(g, linear(g, normed, l.q), linear(g, normed, l.k), linear(g, normed, l.v), heads_, true);
         x = linear(g, mixed, l.out, {nullptr, x, activation::none});
-        ggml_tensor *wide = linear(g, layer_norm(g, x, l.norm2), l.fc1, {nullptr, nullptr, activation::quick_gelu});
+        ggml_tensor *wide = linear(g, layer_norm(g, x, l.norm2), l.fc1, {nullptr, nullptr, gelu_});
         x = linear(g, wide, l.fc2, {nullptr, x, activation::none});
+        if (i + 1 == hidden_layers) hidden = x;
     }
-    g.allocate(layer_norm(g, x, final_norm_));
+    b.hidden = call.final_norm != 0 ? layer_norm(g, hidden, final_norm_) : hidden;
+    g.keep(b.hidden);
+    g.allocate(call.pooled != nullptr ? layer_norm(g, x, final_norm_) : b.hidden);
     return b;
 }
 
 void text_encoder::encode(const aq_text_encoder_call &call) {
-    built &b = cache_.get(*this, {call.chunks, call.length, call.skip_layers}, [&] { return build(call); });
+    built &b =
+        cache_.get(*this, {call.chunks, call.length, call.skip_layers, call.final_norm != 0, call.pooled != nullptr},
+                   [&] { return build(call); });
     const kernel_set &kernels = host->kernels();
     float *row = (float *)b.embedded->data;
     for (int64_t i = 0; i < (int64_t)call.token_count; i++, row += width_) {
@@ -73,8 +131,34 @@ void text_encoder::encode(const aq_text_encoder_call &call) {
     }
     b.nodes->run();
     // A sequence of tokens already has the edge's order.
-    const float *output = values(b.nodes->output());
-    std::copy(output, output + call.output_count, call.output);
+    std::copy(values(b.hidden), values(b.hidden) + call.output_count, call.output);
+    if (call.pooled == nullptr) return;
+    const int64_t pooled_width = call.pooled_count / call.chunks;
+    for (int64_t i = 0; i < call.chunks; i++) {
+        const int32_t *chunk = call.tokens + i * call.length;
+        const int64_t end = i * call.length + (std::max_element(chunk, chunk + call.length) - chunk);
+        project(values(b.nodes->output()) + end * width_, call.pooled + i * pooled_width);
+    }
+}
+
+void text_encoder::project(const float *hidden, float *pooled) const {
+    if (!projection_) {
+        std::copy(hidden, hidden + width_, pooled);
+        return;
+    }
+    const stored_matrix &matrix = projection_->matrix;
+    std::vector<float> row((size_t)matrix.cols);
+    std::fill(pooled, pooled + projection_->outputs(), 0.0f);
+    for (int64_t r = 0; r < matrix.rows; r++) {
+        host->kernels().expand_rows(matrix, r, r + 1, row.data());
+        for (int64_t c = 0; c < matrix.cols; c++) {
+            if (projection_->rows_are_inputs) {
+                pooled[c] += hidden[r] * row[(size_t)c];
+            } else {
+                pooled[r] += hidden[c] * row[(size_t)c];
+            }
+        }
+    }
 }
 
 }  // namespace aq

@@ -2,6 +2,7 @@ package io.aquarelle;
 
 import io.aquarelle.model.CallControl;
 import io.aquarelle.model.UNet;
+import io.aquarelle.model.UNet.Condition;
 import io.aquarelle.sampling.Denoiser;
 import io.aquarelle.sampling.NoiseSchedule;
 import io.aquarelle.sampling.Prediction;
@@ -15,22 +16,29 @@ final class GuidedDenoiser implements Denoiser {
     private final UNet unet;
     private final Prediction prediction;
     private final NoiseSchedule schedule;
-    private final TextEmbedding conditional;
-    private final TextEmbedding unconditional;
+    private final Condition conditional;
+    private final Condition unconditional;
     private final float guidance;
+    private final float[] beside;
     private final int height;
     private final int width;
     private final CallControl control;
     private int calls;
 
-    /** {@code height} and {@code width} are the latent's. */
+    /**
+     * Guides a UNet.
+     *
+     * @param beside what the UNet takes behind the latent's channels, [channels][height][width]; mostly nothing
+     * @param height of the latent, as is {@code width}
+     */
     GuidedDenoiser(
             UNet unet,
             Prediction prediction,
             NoiseSchedule schedule,
-            TextEmbedding conditional,
-            TextEmbedding unconditional,
+            Condition conditional,
+            Condition unconditional,
             float guidance,
+            float[] beside,
             int height,
             int width,
             CallControl control) {
@@ -40,6 +48,7 @@ final class GuidedDenoiser implements Denoiser {
         this.conditional = conditional;
         this.unconditional = unconditional;
         this.guidance = guidance;
+        this.beside = beside;
         this.height = height;
         this.width = width;
         this.control = control;
@@ -52,28 +61,29 @@ final class GuidedDenoiser implements Denoiser {
 
     @Override
     public float[] denoise(float[] x, float sigma) {
-        float[] input = x.clone();
+        float[] input = Arrays.copyOf(x, x.length + beside.length);
         float scale = prediction.inputScale(sigma);
-        for (int i = 0; i < input.length; i++) {
+        for (int i = 0; i < x.length; i++) {
             input[i] *= scale;
         }
+        System.arraycopy(beside, 0, input, x.length, beside.length);
         return prediction.denoised(x, guided(input, schedule.timestep(sigma)), sigma);
     }
 
     private float[] guided(float[] input, float timestep) {
         if (guidance == 1) {
-            return evaluate(input, timestep, conditional);
+            return evaluate(input, timestep, conditional, 1);
         }
         float[] with;
         float[] without;
         if (conditional.tokens() == unconditional.tokens()) {
             // Both in one batch: the weights are read once.
-            float[] both = evaluate(twice(input), timestep, conditional.and(unconditional));
+            float[] both = evaluate(twice(input), timestep, conditional.and(unconditional), 2);
             with = Arrays.copyOfRange(both, 0, both.length / 2);
             without = Arrays.copyOfRange(both, both.length / 2, both.length);
         } else {
-            with = evaluate(input, timestep, conditional);
-            without = evaluate(input, timestep, unconditional);
+            with = evaluate(input, timestep, conditional, 1);
+            without = evaluate(input, timestep, unconditional, 1);
         }
         for (int i = 0; i < with.length; i++) {
             with[i] = without[i] + guidance * (with[i] - without[i]);
@@ -81,11 +91,11 @@ final class GuidedDenoiser implements Denoiser {
         return with;
     }
 
-    private float[] evaluate(float[] input, float timestep, TextEmbedding context) {
-        float[] timesteps = new float[context.batch()];
+    private float[] evaluate(float[] input, float timestep, Condition condition, int batch) {
+        float[] timesteps = new float[batch];
         Arrays.fill(timesteps, timestep);
-        calls += context.batch();
-        return unet.evaluate(input, timesteps, context.values(), height, width, context.tokens(), control);
+        calls += batch;
+        return unet.evaluate(input, timesteps, condition, height, width, control);
     }
 
     private static float[] twice(float[] values) {

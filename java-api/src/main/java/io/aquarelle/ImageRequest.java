@@ -4,6 +4,7 @@ import io.aquarelle.sampling.RandomSources;
 import io.aquarelle.sampling.Samplers;
 import io.aquarelle.sampling.SigmaSchedules;
 import java.util.concurrent.ThreadLocalRandom;
+import org.jspecify.annotations.Nullable;
 
 /**
  * What to draw, and how; immutable. Defaults are those of stable-diffusion.cpp, but for the seed, which is random.
@@ -21,7 +22,8 @@ import java.util.concurrent.ThreadLocalRandom;
  * @param sampler one of {@link Samplers#names}
  * @param schedule one of {@link SigmaSchedules#names}
  * @param batch number of pictures, 1 to 1000
- * @param clipSkip 1 takes the text encoder's last layer, 2 the one before, and so on
+ * @param clipSkip 1 takes the text encoder's last layer, 2 the one before, and so on; 0 what the model was trained on
+ * @param sizes what SDXL is told of the picture's sizes; null for the size to draw. Other models take none
  */
 public record ImageRequest(
         String prompt,
@@ -35,7 +37,8 @@ public record ImageRequest(
         String sampler,
         String schedule,
         int batch,
-        int clipSkip) {
+        int clipSkip,
+        @Nullable PictureSizes sizes) {
     private static final int MAX_SIDE = 8192;
     private static final int MAX_COUNT = 1000;
     private static final int PIXELS_PER_CELL = 8;
@@ -49,7 +52,7 @@ public record ImageRequest(
         requireSide("height", height);
         requireRange("steps", steps, 1, MAX_COUNT);
         requireRange("batch count", batch, 1, MAX_COUNT);
-        requireRange("clip skip", clipSkip, 1, MAX_COUNT);
+        requireRange("clip skip", clipSkip, 0, MAX_COUNT);
         if (!Float.isFinite(guidance) || Math.abs(guidance) > MAX_COUNT) {
             throw new IllegalArgumentException(
                     "guidance is " + guidance + "; it must be a number from -" + MAX_COUNT + " to " + MAX_COUNT);
@@ -103,7 +106,8 @@ public record ImageRequest(
                 .sampler(sampler)
                 .schedule(schedule)
                 .batch(batch)
-                .clipSkip(clipSkip);
+                .clipSkip(clipSkip)
+                .sizes(sizes);
     }
 
     /** Collects the parts of a request; see {@link ImageRequest} for their meaning. */
@@ -120,7 +124,8 @@ public record ImageRequest(
         private String sampler = "euler_a";
         private String schedule = "discrete";
         private int batch = 1;
-        private int clipSkip = 1;
+        private int clipSkip = 0;
+        private @Nullable PictureSizes sizes;
 
         private Builder(String prompt) {
             this.prompt = prompt;
@@ -178,6 +183,11 @@ public record ImageRequest(
             return this;
         }
 
+        public Builder sizes(@Nullable PictureSizes value) {
+            sizes = value;
+            return this;
+        }
+
         /**
          * Makes the request.
          *
@@ -196,7 +206,8 @@ public record ImageRequest(
                     sampler,
                     schedule,
                     batch,
-                    clipSkip);
+                    clipSkip,
+                    sizes);
         }
     }
 }

@@ -7,7 +7,8 @@ import io.aquarelle.model.Checkpoint;
 import io.aquarelle.model.EngineOptions;
 import io.aquarelle.model.ModelFormatException;
 import io.aquarelle.model.ModelSpec;
-import io.aquarelle.model.UNet;
+import io.aquarelle.model.TextEncoder;
+import io.aquarelle.model.UNet.Condition;
 import io.aquarelle.sampling.NoiseSchedule;
 import io.aquarelle.sampling.NoiseSource;
 import io.aquarelle.sampling.RandomSources;
@@ -16,6 +17,7 @@ import io.aquarelle.sampling.SigmaSchedules;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.concurrent.CancellationException;
 import java.util.concurrent.CompletableFuture;
@@ -35,6 +37,11 @@ import org.jspecify.annotations.Nullable;
  * threads wait for each other. {@link #share} makes a second pipeline on the same weights that draws beside it.
  */
 public final class Pipeline implements AutoCloseable {
+    /** Scores that a refiner is told of the prompt's picture and of the negative prompt's, as in A1111. */
+    private static final float AESTHETICS = 6;
+
+    private static final float NEGATIVE_AESTHETICS = 2.5f;
+
     private final ModelSpec spec;
     private final Checkpoint checkpoint;
     private final EngineOptions options;
@@ -193,16 +200,21 @@ public final class Pipeline implements AutoCloseable {
 
     /** prompt → tokens → text embedding → sigmas and noise → sampler loop over UNet calls → latent → picture. */
     private List<GeneratedImage> draw(ImageRequest request, ProgressListener listener, CallControl control) {
-        UNet unet = networks.unet();
         int factor = networks.vae().factor();
         int height = request.height() / factor;
         int width = request.width() / factor;
 
         listener.progress(new Progress(Phase.TEXT, 0, 0, 2));
-        TextEmbedding conditional = embed(request.prompt(), request, control);
+        TextEmbedding prompt = embed(request.prompt(), request, control);
         listener.progress(new Progress(Phase.TEXT, 0, 1, 2));
-        TextEmbedding unconditional = embed(request.negativePrompt(), request, control);
+        TextEmbedding negative = embed(request.negativePrompt(), request, control);
+        if (spec.family().isXl() && request.negativePrompt().isEmpty()) {
+            negative = negative.withoutText();
+        }
         listener.progress(new Progress(Phase.TEXT, 0, 2, 2));
+        Condition conditional = condition(prompt, AESTHETICS, request);
+        Condition unconditional = condition(negative, NEGATIVE_AESTHETICS, request);
+        float[] beside = beside(height, width, control);
 
         float[] sigmas = SigmaSchedules.byName(request.schedule()).sigmas(noiseSchedule, request.steps());
         List<GeneratedImage> images = new ArrayList<>();
@@ -215,12 +227,14 @@ public final class Pipeline implements AutoCloseable {
                 latent[j] *= sigmas[0];
             }
             GuidedDenoiser denoiser = new GuidedDenoiser(
-                    unet,
+                    networks.unet(),
                     spec.prediction(),
                     noiseSchedule,
                     conditional,
                     unconditional,
-                    request.guidance(),
+                    // Consistency models know the scale and need no second branch.
+                    networks.unet().guidanceWidth() > 0 ? 1 : request.guidance(),
+                    beside,
                     height,
                     width,
                     control);
@@ -242,11 +256,41 @@ public final class Pipeline implements AutoCloseable {
     }
 
     private TextEmbedding embed(String prompt, ImageRequest request, CallControl control) {
-        if (request.clipSkip() > networks.text().layers()) {
-            throw new IllegalArgumentException("clip skip is " + request.clipSkip() + "; the text encoder has "
-                    + networks.text().layers() + " layers");
+        int layers =
+                networks.text().stream().mapToInt(TextEncoder::layers).min().orElseThrow();
+        if (request.clipSkip() > layers) {
+            throw new IllegalArgumentException(
+                    "clip skip is " + request.clipSkip() + "; the text encoder has " + layers + " layers");
         }
         return TextEmbedding.of(prompt, networks.text(), request.clipSkip(), control);
+    }
+
+    private Condition condition(TextEmbedding text, float aesthetics, ImageRequest request) {
+        PictureSizes sizes =
+                request.sizes() == null ? PictureSizes.of(request.width(), request.height()) : request.sizes();
+        return Conditioning.of(text, networks.unet(), spec.family(), sizes, aesthetics, request.guidance());
+    }
+
+    /**
+     * What inpainting and editing models get behind the latent where no picture is given: a mask that hides all (1)
+     * and the latent of the grey picture that is then left, or the latent of no picture, which is 0.
+     */
+    private float[] beside(int height, int width, CallControl control) {
+        Autoencoder vae = networks.vae();
+        int cells = height * width;
+        int latent = vae.latentChannels() * cells;
+        float[] beside = new float[networks.unet().inChannels() * cells - latent];
+        if (beside.length > latent) {
+            Arrays.fill(beside, 0, cells, 1);
+            if (vae.hasEncoder()) {
+                float[] grey = new float[vae.imageChannels() * cells * vae.factor() * vae.factor()];
+                float[] moments = vae.encode(grey, 1, height, width, control);
+                for (int i = 0; i < latent; i++) {
+                    beside[cells + i] = moments[i] * spec.latentScale();
+                }
+            }
+        }
+        return beside;
     }
 
     private GeneratedImage decode(

@@ -6,28 +6,68 @@ import io.aquarelle.text.ClipTokenizer;
 import io.aquarelle.text.PromptTokens;
 import io.aquarelle.text.PromptWeighting;
 import java.util.Arrays;
+import java.util.List;
 
 /**
- * What the UNet gets of a prompt.
+ * What the text encoders make of a prompt.
  *
- * @param values hidden states [batch][tokens][width]
- * @param batch number of prompts
- * @param tokens length of each
+ * @param hidden hidden states [tokens][width], of all encoders side by side
+ * @param tokens length
+ * @param pooled pooled embedding of the first chunk; empty where the UNet takes none
  */
-record TextEmbedding(float[] values, int batch, int tokens) {
-    /** Tokenizes, encodes and weighs a prompt. */
-    static TextEmbedding of(String prompt, TextEncoder encoder, int clipSkip, CallControl control) {
+record TextEmbedding(float[] hidden, int tokens, float[] pooled) {
+    /**
+     * Tokenizes, encodes and weighs a prompt.
+     *
+     * @param clipSkip 1 for the last layer, 2 for the one before, and so on; 0 for what the UNet was trained on
+     */
+    static TextEmbedding of(String prompt, List<TextEncoder> encoders, int clipSkip, CallControl control) {
         PromptTokens tokens = PromptTokens.of(prompt, ClipTokenizer.instance());
-        float[] hidden = encoder.encode(tokens.tokens(), clipSkip - 1, control);
-        int length = PromptTokens.CHUNK_LENGTH;
-        PromptWeighting.apply(hidden, tokens.chunks(), length, encoder.width(), tokens.weights());
-        return new TextEmbedding(hidden, 1, tokens.chunks() * length);
+        int length = tokens.chunks() * PromptTokens.CHUNK_LENGTH;
+        int width = 0;
+        float[] hidden = {};
+        float[] pooled = {};
+        for (TextEncoder encoder : encoders) {
+            int[][] ids = padded(tokens.tokens(), encoder.tower().padding());
+            var encoding = encoder.encode(ids, encoder.tower().skipLayers(clipSkip), control);
+            hidden = beside(hidden, width, encoding.hidden(), encoder.width(), length);
+            width += encoder.width();
+            if (encoder.tower().pooled()) {
+                pooled = Arrays.copyOf(encoding.pooled(), encoder.pooledWidth());
+            }
+        }
+        PromptWeighting.apply(hidden, tokens.chunks(), PromptTokens.CHUNK_LENGTH, width, tokens.weights());
+        return new TextEmbedding(hidden, length, pooled);
     }
 
-    /** This and another of the same length as one batch. */
-    TextEmbedding and(TextEmbedding other) {
-        float[] both = Arrays.copyOf(values, values.length + other.values.length);
-        System.arraycopy(other.values, 0, both, values.length, other.values.length);
-        return new TextEmbedding(both, batch + other.batch, tokens);
+    /** This without hidden states: SDXL was trained so on missing prompts. */
+    TextEmbedding withoutText() {
+        return new TextEmbedding(new float[hidden.length], tokens, pooled);
+    }
+
+    /** The chunks with {@code padding} behind their first end mark. */
+    private static int[][] padded(int[][] chunks, int padding) {
+        int[][] result = new int[chunks.length][];
+        for (int i = 0; i < chunks.length; i++) {
+            int[] chunk = chunks[i].clone();
+            int end = 0;
+            while (chunk[end] != ClipTokenizer.END) {
+                end++;
+            }
+            Arrays.fill(chunk, end + 1, chunk.length, padding);
+            result[i] = chunk;
+        }
+        return result;
+    }
+
+    /** Two matrices of {@code rows} rows side by side. */
+    private static float[] beside(float[] left, int leftWidth, float[] right, int rightWidth, int rows) {
+        float[] both = new float[left.length + right.length];
+        int width = leftWidth + rightWidth;
+        for (int row = 0; row < rows; row++) {
+            System.arraycopy(left, row * leftWidth, both, row * width, leftWidth);
+            System.arraycopy(right, row * rightWidth, both, row * width + leftWidth, rightWidth);
+        }
+        return both;
     }
 }

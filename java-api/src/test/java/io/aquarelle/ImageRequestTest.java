@@ -2,6 +2,7 @@ package io.aquarelle;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
+import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -32,12 +33,14 @@ class ImageRequestTest {
         assertEquals("euler_a", request.sampler());
         assertEquals("discrete", request.schedule());
         assertEquals(1, request.batch());
-        assertEquals(1, request.clipSkip());
+        assertEquals(0, request.clipSkip());
+        assertNull(request.sizes());
     }
 
     @Test
     void builderOfARequestMakesItsEqual() {
-        ImageRequest request = new ImageRequest("x", "y", 64, 72, 3, 2.5f, 9, "cpu", "euler", "karras", 4, 2);
+        var sizes = new PictureSizes(1, 2, 3, 4, 5, 6);
+        ImageRequest request = new ImageRequest("x", "y", 64, 72, 3, 2.5f, 9, "cpu", "euler", "karras", 4, 2, sizes);
         assertEquals(request, request.toBuilder().build());
     }
 
@@ -60,7 +63,7 @@ class ImageRequestTest {
         assertRefused(request().steps(0), "steps", "0");
         assertRefused(request().steps(1001), "steps", "1001");
         assertRefused(request().batch(0), "batch");
-        assertRefused(request().clipSkip(0), "clip skip");
+        assertRefused(request().clipSkip(-1), "clip skip");
         assertRefused(request().guidance(Float.NaN), "guidance", "NaN");
         assertRefused(request().guidance(Float.POSITIVE_INFINITY), "guidance");
         assertRefused(request().guidance(1e9f), "guidance");

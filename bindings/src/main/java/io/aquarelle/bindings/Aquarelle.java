@@ -23,10 +23,10 @@ public class Aquarelle extends Aquarelle$shared {
     static final SymbolLookup SYMBOL_LOOKUP = SymbolLookup.loaderLookup()
             .or(Linker.nativeLinker().defaultLookup());
 
-    private static final int AQ_ABI_VERSION = (int)3L;
+    private static final int AQ_ABI_VERSION = (int)4L;
     /**
      * {@snippet lang=c :
-     * #define AQ_ABI_VERSION 3
+     * #define AQ_ABI_VERSION 4
      * }
      */
     public static int AQ_ABI_VERSION() {
@@ -608,6 +608,33 @@ public class Aquarelle extends Aquarelle$shared {
         } catch (Throwable ex$) {
            throw new AssertionError("should not reach here", ex$);
         }
+    }
+    private static final int AQ_GELU_AUTO = (int)0L;
+    /**
+     * {@snippet lang=c :
+     * enum aq_gelu.AQ_GELU_AUTO = 0
+     * }
+     */
+    public static int AQ_GELU_AUTO() {
+        return AQ_GELU_AUTO;
+    }
+    private static final int AQ_GELU_EXACT = (int)1L;
+    /**
+     * {@snippet lang=c :
+     * enum aq_gelu.AQ_GELU_EXACT = 1
+     * }
+     */
+    public static int AQ_GELU_EXACT() {
+        return AQ_GELU_EXACT;
+    }
+    private static final int AQ_GELU_QUICK = (int)2L;
+    /**
+     * {@snippet lang=c :
+     * enum aq_gelu.AQ_GELU_QUICK = 2
+     * }
+     */
+    public static int AQ_GELU_QUICK() {
+        return AQ_GELU_QUICK;
     }
 
     private static class aq_text_encoder_create {

@@ -16,12 +16,15 @@ import static java.lang.foreign.MemoryLayout.PathElement.*;
  * {@snippet lang=c :
  * struct aq_text_encoder_call {
  *     const int32_t *tokens;
- *     uint64_t token_count;
  *     float *output;
+ *     float *pooled;
+ *     uint64_t token_count;
  *     uint64_t output_count;
+ *     uint64_t pooled_count;
  *     int32_t chunks;
  *     int32_t length;
  *     int32_t skip_layers;
+ *     int32_t final_norm;
  * }
  * }
  */
@@ -33,13 +36,15 @@ public class aq_text_encoder_call {
 
     private static final GroupLayout $LAYOUT = MemoryLayout.structLayout(
         Aquarelle.C_POINTER.withName("tokens"),
-        Aquarelle.C_LONG_LONG.withName("token_count"),
         Aquarelle.C_POINTER.withName("output"),
+        Aquarelle.C_POINTER.withName("pooled"),
+        Aquarelle.C_LONG_LONG.withName("token_count"),
         Aquarelle.C_LONG_LONG.withName("output_count"),
+        Aquarelle.C_LONG_LONG.withName("pooled_count"),
         Aquarelle.C_INT.withName("chunks"),
         Aquarelle.C_INT.withName("length"),
         Aquarelle.C_INT.withName("skip_layers"),
-        MemoryLayout.paddingLayout(4)
+        Aquarelle.C_INT.withName("final_norm")
     ).withName("aq_text_encoder_call");
 
     /**
@@ -93,50 +98,6 @@ public class aq_text_encoder_call {
         struct.set(tokens$LAYOUT, tokens$OFFSET, fieldValue);
     }
 
-    private static final OfLong token_count$LAYOUT = (OfLong)$LAYOUT.select(groupElement("token_count"));
-
-    /**
-     * Layout for field:
-     * {@snippet lang=c :
-     * uint64_t token_count
-     * }
-     */
-    public static final OfLong token_count$layout() {
-        return token_count$LAYOUT;
-    }
-
-    private static final long token_count$OFFSET = $LAYOUT.byteOffset(groupElement("token_count"));
-
-    /**
-     * Offset for field:
-     * {@snippet lang=c :
-     * uint64_t token_count
-     * }
-     */
-    public static final long token_count$offset() {
-        return token_count$OFFSET;
-    }
-
-    /**
-     * Getter for field:
-     * {@snippet lang=c :
-     * uint64_t token_count
-     * }
-     */
-    public static long token_count(MemorySegment struct) {
-        return struct.get(token_count$LAYOUT, token_count$OFFSET);
-    }
-
-    /**
-     * Setter for field:
-     * {@snippet lang=c :
-     * uint64_t token_count
-     * }
-     */
-    public static void token_count(MemorySegment struct, long fieldValue) {
-        struct.set(token_count$LAYOUT, token_count$OFFSET, fieldValue);
-    }
-
     private static final AddressLayout output$LAYOUT = (AddressLayout)$LAYOUT.select(groupElement("output"));
 
     /**
@@ -181,6 +142,94 @@ public class aq_text_encoder_call {
         struct.set(output$LAYOUT, output$OFFSET, fieldValue);
     }
 
+    private static final AddressLayout pooled$LAYOUT = (AddressLayout)$LAYOUT.select(groupElement("pooled"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * float *pooled
+     * }
+     */
+    public static final AddressLayout pooled$layout() {
+        return pooled$LAYOUT;
+    }
+
+    private static final long pooled$OFFSET = $LAYOUT.byteOffset(groupElement("pooled"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * float *pooled
+     * }
+     */
+    public static final long pooled$offset() {
+        return pooled$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * float *pooled
+     * }
+     */
+    public static MemorySegment pooled(MemorySegment struct) {
+        return struct.get(pooled$LAYOUT, pooled$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * float *pooled
+     * }
+     */
+    public static void pooled(MemorySegment struct, MemorySegment fieldValue) {
+        struct.set(pooled$LAYOUT, pooled$OFFSET, fieldValue);
+    }
+
+    private static final OfLong token_count$LAYOUT = (OfLong)$LAYOUT.select(groupElement("token_count"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * uint64_t token_count
+     * }
+     */
+    public static final OfLong token_count$layout() {
+        return token_count$LAYOUT;
+    }
+
+    private static final long token_count$OFFSET = $LAYOUT.byteOffset(groupElement("token_count"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * uint64_t token_count
+     * }
+     */
+    public static final long token_count$offset() {
+        return token_count$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * uint64_t token_count
+     * }
+     */
+    public static long token_count(MemorySegment struct) {
+        return struct.get(token_count$LAYOUT, token_count$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * uint64_t token_count
+     * }
+     */
+    public static void token_count(MemorySegment struct, long fieldValue) {
+        struct.set(token_count$LAYOUT, token_count$OFFSET, fieldValue);
+    }
+
     private static final OfLong output_count$LAYOUT = (OfLong)$LAYOUT.select(groupElement("output_count"));
 
     /**
@@ -223,6 +272,50 @@ public class aq_text_encoder_call {
      */
     public static void output_count(MemorySegment struct, long fieldValue) {
         struct.set(output_count$LAYOUT, output_count$OFFSET, fieldValue);
+    }
+
+    private static final OfLong pooled_count$LAYOUT = (OfLong)$LAYOUT.select(groupElement("pooled_count"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * uint64_t pooled_count
+     * }
+     */
+    public static final OfLong pooled_count$layout() {
+        return pooled_count$LAYOUT;
+    }
+
+    private static final long pooled_count$OFFSET = $LAYOUT.byteOffset(groupElement("pooled_count"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * uint64_t pooled_count
+     * }
+     */
+    public static final long pooled_count$offset() {
+        return pooled_count$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * uint64_t pooled_count
+     * }
+     */
+    public static long pooled_count(MemorySegment struct) {
+        return struct.get(pooled_count$LAYOUT, pooled_count$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * uint64_t pooled_count
+     * }
+     */
+    public static void pooled_count(MemorySegment struct, long fieldValue) {
+        struct.set(pooled_count$LAYOUT, pooled_count$OFFSET, fieldValue);
     }
 
     private static final OfInt chunks$LAYOUT = (OfInt)$LAYOUT.select(groupElement("chunks"));
@@ -355,6 +448,50 @@ public class aq_text_encoder_call {
      */
     public static void skip_layers(MemorySegment struct, int fieldValue) {
         struct.set(skip_layers$LAYOUT, skip_layers$OFFSET, fieldValue);
+    }
+
+    private static final OfInt final_norm$LAYOUT = (OfInt)$LAYOUT.select(groupElement("final_norm"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * int32_t final_norm
+     * }
+     */
+    public static final OfInt final_norm$layout() {
+        return final_norm$LAYOUT;
+    }
+
+    private static final long final_norm$OFFSET = $LAYOUT.byteOffset(groupElement("final_norm"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * int32_t final_norm
+     * }
+     */
+    public static final long final_norm$offset() {
+        return final_norm$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * int32_t final_norm
+     * }
+     */
+    public static int final_norm(MemorySegment struct) {
+        return struct.get(final_norm$LAYOUT, final_norm$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * int32_t final_norm
+     * }
+     */
+    public static void final_norm(MemorySegment struct, int fieldValue) {
+        struct.set(final_norm$LAYOUT, final_norm$OFFSET, fieldValue);
     }
 
     /**

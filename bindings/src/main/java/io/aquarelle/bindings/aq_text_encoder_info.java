@@ -19,6 +19,7 @@ import static java.lang.foreign.MemoryLayout.PathElement.*;
  *     int32_t layers;
  *     int32_t vocabulary;
  *     int32_t max_tokens;
+ *     int32_t pooled_width;
  * }
  * }
  */
@@ -32,7 +33,8 @@ public class aq_text_encoder_info {
         Aquarelle.C_INT.withName("width"),
         Aquarelle.C_INT.withName("layers"),
         Aquarelle.C_INT.withName("vocabulary"),
-        Aquarelle.C_INT.withName("max_tokens")
+        Aquarelle.C_INT.withName("max_tokens"),
+        Aquarelle.C_INT.withName("pooled_width")
     ).withName("aq_text_encoder_info");
 
     /**
@@ -216,6 +218,50 @@ public class aq_text_encoder_info {
      */
     public static void max_tokens(MemorySegment struct, int fieldValue) {
         struct.set(max_tokens$LAYOUT, max_tokens$OFFSET, fieldValue);
+    }
+
+    private static final OfInt pooled_width$LAYOUT = (OfInt)$LAYOUT.select(groupElement("pooled_width"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * int32_t pooled_width
+     * }
+     */
+    public static final OfInt pooled_width$layout() {
+        return pooled_width$LAYOUT;
+    }
+
+    private static final long pooled_width$OFFSET = $LAYOUT.byteOffset(groupElement("pooled_width"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * int32_t pooled_width
+     * }
+     */
+    public static final long pooled_width$offset() {
+        return pooled_width$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * int32_t pooled_width
+     * }
+     */
+    public static int pooled_width(MemorySegment struct) {
+        return struct.get(pooled_width$LAYOUT, pooled_width$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * int32_t pooled_width
+     * }
+     */
+    public static void pooled_width(MemorySegment struct, int fieldValue) {
+        struct.set(pooled_width$LAYOUT, pooled_width$OFFSET, fieldValue);
     }
 
     /**

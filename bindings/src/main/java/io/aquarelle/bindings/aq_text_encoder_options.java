@@ -17,6 +17,7 @@ import static java.lang.foreign.MemoryLayout.PathElement.*;
  * struct aq_text_encoder_options {
  *     const char *prefix;
  *     int32_t heads;
+ *     int32_t gelu;
  * }
  * }
  */
@@ -29,7 +30,7 @@ public class aq_text_encoder_options {
     private static final GroupLayout $LAYOUT = MemoryLayout.structLayout(
         Aquarelle.C_POINTER.withName("prefix"),
         Aquarelle.C_INT.withName("heads"),
-        MemoryLayout.paddingLayout(4)
+        Aquarelle.C_INT.withName("gelu")
     ).withName("aq_text_encoder_options");
 
     /**
@@ -125,6 +126,50 @@ public class aq_text_encoder_options {
      */
     public static void heads(MemorySegment struct, int fieldValue) {
         struct.set(heads$LAYOUT, heads$OFFSET, fieldValue);
+    }
+
+    private static final OfInt gelu$LAYOUT = (OfInt)$LAYOUT.select(groupElement("gelu"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * int32_t gelu
+     * }
+     */
+    public static final OfInt gelu$layout() {
+        return gelu$LAYOUT;
+    }
+
+    private static final long gelu$OFFSET = $LAYOUT.byteOffset(groupElement("gelu"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * int32_t gelu
+     * }
+     */
+    public static final long gelu$offset() {
+        return gelu$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * int32_t gelu
+     * }
+     */
+    public static int gelu(MemorySegment struct) {
+        return struct.get(gelu$LAYOUT, gelu$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * int32_t gelu
+     * }
+     */
+    public static void gelu(MemorySegment struct, int fieldValue) {
+        struct.set(gelu$LAYOUT, gelu$OFFSET, fieldValue);
     }
 
     /**

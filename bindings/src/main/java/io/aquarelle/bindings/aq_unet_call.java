@@ -18,10 +18,14 @@ import static java.lang.foreign.MemoryLayout.PathElement.*;
  *     const float *latent;
  *     const float *timesteps;
  *     const float *context;
+ *     const float *label;
+ *     const float *guidance;
  *     float *output;
  *     uint64_t latent_count;
  *     uint64_t timestep_count;
  *     uint64_t context_count;
+ *     uint64_t label_count;
+ *     uint64_t guidance_count;
  *     uint64_t output_count;
  *     int32_t batch;
  *     int32_t height;
@@ -40,10 +44,14 @@ public class aq_unet_call {
         Aquarelle.C_POINTER.withName("latent"),
         Aquarelle.C_POINTER.withName("timesteps"),
         Aquarelle.C_POINTER.withName("context"),
+        Aquarelle.C_POINTER.withName("label"),
+        Aquarelle.C_POINTER.withName("guidance"),
         Aquarelle.C_POINTER.withName("output"),
         Aquarelle.C_LONG_LONG.withName("latent_count"),
         Aquarelle.C_LONG_LONG.withName("timestep_count"),
         Aquarelle.C_LONG_LONG.withName("context_count"),
+        Aquarelle.C_LONG_LONG.withName("label_count"),
+        Aquarelle.C_LONG_LONG.withName("guidance_count"),
         Aquarelle.C_LONG_LONG.withName("output_count"),
         Aquarelle.C_INT.withName("batch"),
         Aquarelle.C_INT.withName("height"),
@@ -188,6 +196,94 @@ public class aq_unet_call {
      */
     public static void context(MemorySegment struct, MemorySegment fieldValue) {
         struct.set(context$LAYOUT, context$OFFSET, fieldValue);
+    }
+
+    private static final AddressLayout label$LAYOUT = (AddressLayout)$LAYOUT.select(groupElement("label"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * const float *label
+     * }
+     */
+    public static final AddressLayout label$layout() {
+        return label$LAYOUT;
+    }
+
+    private static final long label$OFFSET = $LAYOUT.byteOffset(groupElement("label"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * const float *label
+     * }
+     */
+    public static final long label$offset() {
+        return label$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * const float *label
+     * }
+     */
+    public static MemorySegment label(MemorySegment struct) {
+        return struct.get(label$LAYOUT, label$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * const float *label
+     * }
+     */
+    public static void label(MemorySegment struct, MemorySegment fieldValue) {
+        struct.set(label$LAYOUT, label$OFFSET, fieldValue);
+    }
+
+    private static final AddressLayout guidance$LAYOUT = (AddressLayout)$LAYOUT.select(groupElement("guidance"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * const float *guidance
+     * }
+     */
+    public static final AddressLayout guidance$layout() {
+        return guidance$LAYOUT;
+    }
+
+    private static final long guidance$OFFSET = $LAYOUT.byteOffset(groupElement("guidance"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * const float *guidance
+     * }
+     */
+    public static final long guidance$offset() {
+        return guidance$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * const float *guidance
+     * }
+     */
+    public static MemorySegment guidance(MemorySegment struct) {
+        return struct.get(guidance$LAYOUT, guidance$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * const float *guidance
+     * }
+     */
+    public static void guidance(MemorySegment struct, MemorySegment fieldValue) {
+        struct.set(guidance$LAYOUT, guidance$OFFSET, fieldValue);
     }
 
     private static final AddressLayout output$LAYOUT = (AddressLayout)$LAYOUT.select(groupElement("output"));
@@ -364,6 +460,94 @@ public class aq_unet_call {
      */
     public static void context_count(MemorySegment struct, long fieldValue) {
         struct.set(context_count$LAYOUT, context_count$OFFSET, fieldValue);
+    }
+
+    private static final OfLong label_count$LAYOUT = (OfLong)$LAYOUT.select(groupElement("label_count"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * uint64_t label_count
+     * }
+     */
+    public static final OfLong label_count$layout() {
+        return label_count$LAYOUT;
+    }
+
+    private static final long label_count$OFFSET = $LAYOUT.byteOffset(groupElement("label_count"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * uint64_t label_count
+     * }
+     */
+    public static final long label_count$offset() {
+        return label_count$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * uint64_t label_count
+     * }
+     */
+    public static long label_count(MemorySegment struct) {
+        return struct.get(label_count$LAYOUT, label_count$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * uint64_t label_count
+     * }
+     */
+    public static void label_count(MemorySegment struct, long fieldValue) {
+        struct.set(label_count$LAYOUT, label_count$OFFSET, fieldValue);
+    }
+
+    private static final OfLong guidance_count$LAYOUT = (OfLong)$LAYOUT.select(groupElement("guidance_count"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * uint64_t guidance_count
+     * }
+     */
+    public static final OfLong guidance_count$layout() {
+        return guidance_count$LAYOUT;
+    }
+
+    private static final long guidance_count$OFFSET = $LAYOUT.byteOffset(groupElement("guidance_count"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * uint64_t guidance_count
+     * }
+     */
+    public static final long guidance_count$offset() {
+        return guidance_count$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * uint64_t guidance_count
+     * }
+     */
+    public static long guidance_count(MemorySegment struct) {
+        return struct.get(guidance_count$LAYOUT, guidance_count$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * uint64_t guidance_count
+     * }
+     */
+    public static void guidance_count(MemorySegment struct, long fieldValue) {
+        struct.set(guidance_count$LAYOUT, guidance_count$OFFSET, fieldValue);
     }
 
     private static final OfLong output_count$LAYOUT = (OfLong)$LAYOUT.select(groupElement("output_count"));

@@ -20,6 +20,8 @@ import static java.lang.foreign.MemoryLayout.PathElement.*;
  *     int32_t model_channels;
  *     int32_t context_width;
  *     int32_t levels;
+ *     int32_t label_width;
+ *     int32_t guidance_width;
  * }
  * }
  */
@@ -34,7 +36,9 @@ public class aq_unet_info {
         Aquarelle.C_INT.withName("out_channels"),
         Aquarelle.C_INT.withName("model_channels"),
         Aquarelle.C_INT.withName("context_width"),
-        Aquarelle.C_INT.withName("levels")
+        Aquarelle.C_INT.withName("levels"),
+        Aquarelle.C_INT.withName("label_width"),
+        Aquarelle.C_INT.withName("guidance_width")
     ).withName("aq_unet_info");
 
     /**
@@ -262,6 +266,94 @@ public class aq_unet_info {
      */
     public static void levels(MemorySegment struct, int fieldValue) {
         struct.set(levels$LAYOUT, levels$OFFSET, fieldValue);
+    }
+
+    private static final OfInt label_width$LAYOUT = (OfInt)$LAYOUT.select(groupElement("label_width"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * int32_t label_width
+     * }
+     */
+    public static final OfInt label_width$layout() {
+        return label_width$LAYOUT;
+    }
+
+    private static final long label_width$OFFSET = $LAYOUT.byteOffset(groupElement("label_width"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * int32_t label_width
+     * }
+     */
+    public static final long label_width$offset() {
+        return label_width$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * int32_t label_width
+     * }
+     */
+    public static int label_width(MemorySegment struct) {
+        return struct.get(label_width$LAYOUT, label_width$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * int32_t label_width
+     * }
+     */
+    public static void label_width(MemorySegment struct, int fieldValue) {
+        struct.set(label_width$LAYOUT, label_width$OFFSET, fieldValue);
+    }
+
+    private static final OfInt guidance_width$LAYOUT = (OfInt)$LAYOUT.select(groupElement("guidance_width"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * int32_t guidance_width
+     * }
+     */
+    public static final OfInt guidance_width$layout() {
+        return guidance_width$LAYOUT;
+    }
+
+    private static final long guidance_width$OFFSET = $LAYOUT.byteOffset(groupElement("guidance_width"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * int32_t guidance_width
+     * }
+     */
+    public static final long guidance_width$offset() {
+        return guidance_width$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * int32_t guidance_width
+     * }
+     */
+    public static int guidance_width(MemorySegment struct) {
+        return struct.get(guidance_width$LAYOUT, guidance_width$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * int32_t guidance_width
+     * }
+     */
+    public static void guidance_width(MemorySegment struct, int fieldValue) {
+        struct.set(guidance_width$LAYOUT, guidance_width$OFFSET, fieldValue);
     }
 
     /**

@@ -4,7 +4,8 @@ package io.aquarelle.model;
 public enum ModelFamily {
     SD1("SD 1.x"),
     SD2("SD 2.x"),
-    SDXL("SDXL");
+    SDXL("SDXL"),
+    SDXL_REFINER("SDXL refiner");
 
     private final String title;
 
@@ -15,5 +16,10 @@ public enum ModelFamily {
     /** The name for people. */
     public String title() {
         return title;
+    }
+
+    /** Whether it is one of the SDXL line: conditioned on sizes, with latents of the SDXL autoencoder. */
+    public boolean isXl() {
+        return this == SDXL || this == SDXL_REFINER;
     }
 }

@@ -1,6 +1,7 @@
 package io.aquarelle.model;
 
 import io.aquarelle.sampling.Prediction;
+import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 
@@ -12,18 +13,21 @@ import java.util.Map;
  * @param family the line of models
  * @param prediction what the UNet's output means
  * @param heads how the UNet's attention divides channels
- * @param textHeads attention heads of the text encoder, or 0 for 64 channels each
+ * @param towers text encoders, in the order in which the UNet takes their hidden states
  * @param latentScale latents of the UNet are the VAE's times this
  */
-public record ModelSpec(ModelFamily family, Prediction prediction, Heads heads, int textHeads, float latentScale) {
+public record ModelSpec(
+        ModelFamily family, Prediction prediction, Heads heads, List<TextTower> towers, float latentScale) {
     /** Before the names of the UNet's tensors, in every family. */
     public static final String UNET_PREFIX = "model.diffusion_model.";
 
     /** Before the names of the VAE's tensors, in every family. */
     public static final String VAE_PREFIX = "first_stage_model.";
 
-    /** Before the names of an SD 1.x text encoder's tensors. */
-    public static final String CLIP_PREFIX = "cond_stage_model.transformer.text_model.";
+    /** Copies the list. */
+    public ModelSpec {
+        towers = List.copyOf(towers);
+    }
 
     /**
      * Recognises a checkpoint by the names of its tensors (CompVis).
@@ -40,9 +44,13 @@ public record ModelSpec(ModelFamily family, Prediction prediction, Heads heads, 
             heads = Heads.ofWidth(number(checkpoint, "head_dim"));
         }
         int textHeads = metadata.containsKey("clip_heads") ? number(checkpoint, "clip_heads") : 0;
-        float latentScale = family == ModelFamily.SDXL ? 0.13025f : 0.18215f;
-        return new ModelSpec(family, prediction(checkpoint), heads, textHeads, latentScale);
+        float latentScale = family.isXl() ? 0.13025f : 0.18215f;
+        return new ModelSpec(
+                family, prediction(checkpoint), heads, TextTowers.of(checkpoint, family, textHeads), latentScale);
     }
+
+    private static final long SD2_CONTEXT = 1024;
+    private static final long SDXL_CONTEXT = 2048;
 
     private static ModelFamily family(Checkpoint checkpoint) throws ModelFormatException {
         if (!checkpoint.tensors().containsKey(UNET_PREFIX + "input_blocks.0.0.weight")) {
@@ -52,10 +60,22 @@ public record ModelSpec(ModelFamily family, Prediction prediction, Heads heads, 
                             + "input_blocks.0.0.weight'; use a whole Stable Diffusion checkpoint"
                             + " with CompVis names");
         }
-        if (has(checkpoint, "conditioner.embedders.")) {
-            return ModelFamily.SDXL;
+        if (checkpoint.tensors().containsKey(UNET_PREFIX + "label_emb.0.0.weight")) {
+            boolean two = has(checkpoint, "conditioner.embedders.1.") || contextWidth(checkpoint) == SDXL_CONTEXT;
+            return two ? ModelFamily.SDXL : ModelFamily.SDXL_REFINER;
         }
-        return has(checkpoint, "cond_stage_model.model.") ? ModelFamily.SD2 : ModelFamily.SD1;
+        boolean open = has(checkpoint, "cond_stage_model.model.") || contextWidth(checkpoint) == SD2_CONTEXT;
+        return open ? ModelFamily.SD2 : ModelFamily.SD1;
+    }
+
+    /** Width of the text embedding that the UNet takes; 0 if it takes none. */
+    private static long contextWidth(Checkpoint checkpoint) {
+        return checkpoint.tensors().values().stream()
+                .filter(it -> it.name().startsWith(UNET_PREFIX) && it.name().endsWith(".attn2.to_k.weight"))
+                .filter(it -> it.shape().size() == 2)
+                .mapToLong(it -> it.shape().get(1))
+                .findFirst()
+                .orElse(0);
     }
 
     private static boolean has(Checkpoint checkpoint, String prefix) {

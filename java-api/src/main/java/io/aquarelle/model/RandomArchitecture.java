@@ -53,6 +53,11 @@ final class RandomArchitecture {
                 model.clip("conditioner.embedders.0.transformer.text_model.", 768, 12);
                 model.openClip("conditioner.embedders.1.model.", 1280, 32);
             }
+            case SDXL_REFINER -> {
+                model.unet(new Unet(384, new int[] {1, 2, 4, 4}, new int[] {0, 4, 4, 0}, 4, 1280, true, 2560));
+                model.autoencoder();
+                model.openClip("conditioner.embedders.0.model.", 1280, 32);
+            }
         }
         return Collections.unmodifiableList(model.tensors);
     }

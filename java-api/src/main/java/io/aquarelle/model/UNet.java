@@ -7,6 +7,7 @@ import io.aquarelle.bindings.aq_unet_options;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.Arrays;
 import org.jspecify.annotations.Nullable;
 
 /** The denoising network of a latent diffusion model (Rombach et al. 2022, arXiv 2112.10752). */
@@ -15,6 +16,8 @@ public final class UNet extends Network {
     private final int outChannels;
     private final int contextWidth;
     private final int levels;
+    private final int labelWidth;
+    private final int guidanceWidth;
 
     private UNet(Engine engine, Weights weights, String prefix, Heads heads) throws ModelFormatException {
         super("the UNet", weights, (arena, result, error) -> {
@@ -32,6 +35,8 @@ public final class UNet extends Network {
             outChannels = aq_unet_info.out_channels(info);
             contextWidth = aq_unet_info.context_width(info);
             levels = aq_unet_info.levels(info);
+            labelWidth = aq_unet_info.label_width(info);
+            guidanceWidth = aq_unet_info.guidance_width(info);
         }
     }
 
@@ -66,12 +71,59 @@ public final class UNet extends Network {
         return levels;
     }
 
+    /** Width of the vector of pooled text and sizes that an SDXL UNet takes; 0 for none. */
+    public int labelWidth() {
+        return labelWidth;
+    }
+
+    /** Width of the guidance embedding that a latent consistency model takes; 0 for none. */
+    public int guidanceWidth() {
+        return guidanceWidth;
+    }
+
+    /**
+     * What a batch is conditioned on.
+     *
+     * @param context text embeddings [batch][tokens][contextWidth]
+     * @param tokens length of each
+     * @param label [batch][labelWidth]; empty where the network takes none
+     * @param guidance [batch][guidanceWidth]; empty where the network takes none
+     */
+    public record Condition(float[] context, int tokens, float[] label, float[] guidance) {
+        private static final float[] NONE = {};
+
+        /** Text only. */
+        public static Condition ofText(float[] context, int tokens) {
+            return new Condition(context, tokens, NONE, NONE);
+        }
+
+        /**
+         * This batch and another one behind it.
+         *
+         * @throws IllegalArgumentException if they have not as many tokens
+         */
+        public Condition and(Condition other) {
+            if (tokens != other.tokens) {
+                throw new IllegalArgumentException(
+                        "conditions of " + tokens + " and " + other.tokens + " tokens cannot be one batch");
+            }
+            return new Condition(
+                    join(context, other.context), tokens, join(label, other.label), join(guidance, other.guidance));
+        }
+
+        private static float[] join(float[] first, float[] second) {
+            float[] both = Arrays.copyOf(first, first.length + second.length);
+            System.arraycopy(second, 0, both, first.length, second.length);
+            return both;
+        }
+    }
+
     /**
      * Evaluates the network on a batch.
      *
      * @param latents [batch][inChannels][height][width], scaled for the network
      * @param timesteps [batch], 0 to 999, need not be whole
-     * @param contexts text embeddings [batch][tokens][contextWidth]
+     * @param condition of as many
      * @param control to cancel the call, or null
      * @return the raw output (eps or v), [batch][outChannels][height][width]
      * @throws IllegalArgumentException if an array has the wrong length or a timestep is not finite
@@ -80,14 +132,15 @@ public final class UNet extends Network {
     public synchronized float[] evaluate(
             float[] latents,
             float[] timesteps,
-            float[] contexts,
+            Condition condition,
             int height,
             int width,
-            int tokens,
             @Nullable CallControl control) {
         int batch = timesteps.length;
         requireLength("latents", latents.length, batch, inChannels, height, width);
-        requireLength("contexts", contexts.length, batch, tokens, contextWidth);
+        requireLength("context", condition.context.length, batch, condition.tokens, contextWidth);
+        requireVectors("label", condition.label, batch, labelWidth);
+        requireVectors("guidance", condition.guidance, batch, guidanceWidth);
         float[] output = new float[outputLength(batch, outChannels, height, width)];
         long self = handle();
         NativeCalls.run((arena, error) -> {
@@ -95,20 +148,34 @@ public final class UNet extends Network {
             MemorySegment call = aq_unet_call.allocate(arena);
             aq_unet_call.latent(call, NativeCalls.copy(arena, latents));
             aq_unet_call.timesteps(call, NativeCalls.copy(arena, timesteps));
-            aq_unet_call.context(call, NativeCalls.copy(arena, contexts));
+            aq_unet_call.context(call, NativeCalls.copy(arena, condition.context));
+            aq_unet_call.label(call, NativeCalls.copy(arena, condition.label));
+            aq_unet_call.guidance(call, NativeCalls.copy(arena, condition.guidance));
             aq_unet_call.output(call, result);
             aq_unet_call.latent_count(call, latents.length);
             aq_unet_call.timestep_count(call, timesteps.length);
-            aq_unet_call.context_count(call, contexts.length);
+            aq_unet_call.context_count(call, condition.context.length);
+            aq_unet_call.label_count(call, condition.label.length);
+            aq_unet_call.guidance_count(call, condition.guidance.length);
             aq_unet_call.output_count(call, output.length);
             aq_unet_call.batch(call, batch);
             aq_unet_call.height(call, height);
             aq_unet_call.width(call, width);
-            aq_unet_call.tokens(call, tokens);
+            aq_unet_call.tokens(call, condition.tokens);
             int status = Aquarelle.aq_unet_evaluate(self, call, segment(control), error);
             MemorySegment.copy(result, ValueLayout.JAVA_FLOAT, 0, output, 0, output.length);
             return status;
         });
         return output;
+    }
+
+    private static void requireVectors(String what, float[] values, int batch, int width) {
+        if (width == 0) {
+            if (values.length != 0) {
+                throw new IllegalArgumentException(what + " has " + values.length + " values, this network takes none");
+            }
+        } else {
+            requireLength(what, values.length, batch, width);
+        }
     }
 }

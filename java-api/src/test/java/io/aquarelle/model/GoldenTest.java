@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.aquarelle.model.UNet.Condition;
 import io.aquarelle.sampling.Denoiser;
 import io.aquarelle.sampling.NoiseSchedule;
 import io.aquarelle.sampling.Prediction;
@@ -15,14 +16,20 @@ import io.aquarelle.sampling.SigmaSchedules;
 import io.aquarelle.sampling.StepListener;
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.List;
 import java.util.concurrent.CancellationException;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.MethodSource;
 
 /** The networks through Java against what an independent PyTorch implementation computed with the same weights. */
 class GoldenTest {
@@ -35,52 +42,90 @@ class GoldenTest {
     Path folder;
 
     private Engine engine;
-    private Checkpoint golden;
 
     @BeforeEach
     void open() throws IOException {
         engine = Engine.create(EngineOptions.ofThreads(2));
-        golden = Checkpoint.open(NanoModel.golden("sd1-nano-golden"));
     }
 
     @AfterEach
     void close() {
-        golden.close();
         engine.close();
     }
 
-    /** The networks of one file, closed together. */
-    private record Nano(Checkpoint checkpoint, TextEncoder text, UNet unet, Autoencoder vae) implements AutoCloseable {
-        static Nano open(Engine engine, Path file) throws IOException {
+    /** The networks of one file, and what they must give, closed together. */
+    private record Nano(
+            Checkpoint checkpoint,
+            Checkpoint golden,
+            ModelSpec spec,
+            List<TextEncoder> text,
+            UNet unet,
+            Autoencoder vae,
+            DataType type)
+            implements AutoCloseable {
+        static Nano open(Engine engine, String model, DataType type, Path file) throws IOException {
             Checkpoint checkpoint = Checkpoint.open(file);
             ModelSpec spec = ModelSpec.of(checkpoint);
-            assertEquals(ModelFamily.SD1, spec.family());
+            List<TextEncoder> text = new ArrayList<>();
             try (Weights weights = Weights.of(checkpoint)) {
+                for (TextTower tower : spec.towers()) {
+                    text.add(TextEncoder.create(engine, weights, tower));
+                }
                 return new Nano(
                         checkpoint,
-                        TextEncoder.create(engine, weights, ModelSpec.CLIP_PREFIX, spec.textHeads()),
+                        Checkpoint.open(NanoModel.golden(model + "-golden")),
+                        spec,
+                        text,
                         UNet.create(engine, weights, ModelSpec.UNET_PREFIX, spec.heads()),
-                        Autoencoder.create(engine, weights, ModelSpec.VAE_PREFIX));
+                        Autoencoder.create(engine, weights, ModelSpec.VAE_PREFIX),
+                        type);
             }
+        }
+
+        float[] floats(String name) {
+            return NanoModel.floats(golden, name);
+        }
+
+        /** A branch's text embedding, and its label where the UNet takes one. */
+        Condition condition(String branch) {
+            float[] label = unet.labelWidth() > 0 ? floats("adm." + branch) : new float[0];
+            return new Condition(floats("text." + branch), 77, label, new float[0]);
+        }
+
+        float[] evaluate(String latent, int height, int width, float timestep) {
+            return unet.evaluate(floats(latent), new float[] {timestep}, condition("cond"), height, width, null);
+        }
+
+        void assertClose(String expected, float[] actual) {
+            GoldenTest.assertClose(floats(expected), actual, type == DataType.BF16 ? BF16_ROUNDING : FLOAT32_ORDER);
         }
 
         @Override
         public void close() {
-            text.close();
+            text.forEach(TextEncoder::close);
             unet.close();
             vae.close();
+            golden.close();
             checkpoint.close();
         }
     }
 
-    private Nano open(DataType type) throws IOException {
-        Path file = folder.resolve(type + ".safetensors");
-        NanoModel.convert(type, file);
-        return Nano.open(engine, file);
+    private Nano open(String model, DataType type) throws IOException {
+        Path file = folder.resolve(model + type + ".safetensors");
+        NanoModel.convert(model, type, file);
+        return Nano.open(engine, model, type, file);
     }
 
-    private void assertClose(String expected, float[] actual, DataType type) {
-        assertClose(NanoModel.floats(golden, expected), actual, type == DataType.BF16 ? BF16_ROUNDING : FLOAT32_ORDER);
+    private Nano open(DataType type) throws IOException {
+        return open("sd1-nano", type);
+    }
+
+    /** The three families in each type. */
+    static List<Arguments> models() {
+        return Stream.of("sd1-nano", "sd2-nano", "sdxl-nano")
+                .flatMap(model ->
+                        Stream.of(DataType.F32, DataType.F16, DataType.BF16).map(type -> Arguments.of(model, type)))
+                .toList();
     }
 
     private static void assertClose(float[] expected, float[] actual, double limit) {
@@ -96,76 +141,123 @@ class GoldenTest {
     }
 
     @ParameterizedTest
-    @EnumSource(names = {"F32", "F16", "BF16"})
-    void textEmbeddingsAreTheGoldenOnes(DataType type) throws IOException {
-        try (Nano nano = open(type)) {
+    @MethodSource("models")
+    void textEmbeddingsAreTheGoldenOnes(String model, DataType type) throws IOException {
+        try (Nano nano = open(model, type)) {
             for (String branch : new String[] {"cond", "uncond"}) {
-                int[][] ids = {NanoModel.ids(golden, "ids." + branch)};
-                assertClose("text." + branch, nano.text().encode(ids, 0, null), type);
+                int[][] ids = {NanoModel.ids(nano.golden(), "ids." + branch)};
+                int width = nano.unet().contextWidth();
+                float[] hidden = new float[77 * width];
+                int start = 0;
+                for (TextEncoder encoder : nano.text()) {
+                    var encoding = encoder.encode(ids, encoder.tower().skipLayers(0), null);
+                    for (int token = 0; token < 77; token++) {
+                        System.arraycopy(
+                                encoding.hidden(),
+                                token * encoder.width(),
+                                hidden,
+                                token * width + start,
+                                encoder.width());
+                    }
+                    start += encoder.width();
+                    if (encoder.tower().pooled()) {
+                        nano.assertClose("pooled." + branch, encoding.pooled());
+                    } else {
+                        assertEquals(0, encoding.pooled().length);
+                    }
+                }
+                assertEquals(width, start);
+                nano.assertClose("text." + branch, hidden);
             }
         }
     }
 
     @ParameterizedTest
-    @EnumSource(names = {"F32", "F16", "BF16"})
-    void unetOutputsAreTheGoldenOnes(DataType type) throws IOException {
-        try (Nano nano = open(type)) {
-            float[] context = NanoModel.floats(golden, "text.cond");
+    @MethodSource("models")
+    void unetOutputsAreTheGoldenOnes(String model, DataType type) throws IOException {
+        try (Nano nano = open(model, type)) {
             for (int t : new int[] {999, 500, 1}) {
-                float[] output = nano.unet()
-                        .evaluate(NanoModel.floats(golden, "unet.x"), new float[] {t}, context, 16, 16, 77, null);
-                assertClose("unet.eps.t" + t, output, type);
+                nano.assertClose("unet.eps.t" + t, nano.evaluate("unet.x", 16, 16, t));
             }
-            float[] tall = nano.unet()
-                    .evaluate(NanoModel.floats(golden, "unet.x.h24w8"), new float[] {321}, context, 24, 8, 77, null);
-            assertClose("unet.eps.h24w8.t321", tall, type);
+            nano.assertClose("unet.eps.h24w8.t321", nano.evaluate("unet.x.h24w8", 24, 8, 321));
         }
     }
 
     @ParameterizedTest
-    @EnumSource(names = {"F32", "F16", "BF16"})
-    void autoencoderGivesTheGoldenImageAndMoments(DataType type) throws IOException {
-        try (Nano nano = open(type)) {
-            float[] latent = NanoModel.floats(golden, "vae.z");
+    @MethodSource("models")
+    void autoencoderGivesTheGoldenImageAndMoments(String model, DataType type) throws IOException {
+        try (Nano nano = open(model, type)) {
+            float[] latent = nano.floats("vae.z");
             for (int i = 0; i < latent.length; i++) {
-                latent[i] /= 0.18215f;
+                latent[i] /= nano.spec().latentScale();
             }
-            assertClose("vae.image", nano.vae().decode(latent, 1, 8, 8, null), type);
+            nano.assertClose("vae.image", nano.vae().decode(latent, 1, 8, 8, null));
 
-            float[] moments = nano.vae().encode(NanoModel.floats(golden, "vae.enc.image"), 1, 8, 8, null);
-            assertClose("vae.enc.mean", Arrays.copyOf(moments, 256), type);
-            assertClose("vae.enc.logvar", Arrays.copyOfRange(moments, 256, 512), type);
+            float[] moments = nano.vae().encode(nano.floats("vae.enc.image"), 1, 8, 8, null);
+            nano.assertClose("vae.enc.mean", Arrays.copyOf(moments, 256));
+            nano.assertClose("vae.enc.logvar", Arrays.copyOfRange(moments, 256, 512));
+        }
+    }
+
+    @ParameterizedTest
+    @CsvSource({"sd1-nano, EPS", "sd2-nano, V", "sdxl-nano, EPS"})
+    void sixEulerStepsWithGuidanceEndAtTheGoldenLatent(String model, Prediction prediction) throws IOException {
+        try (Nano nano = open(model, DataType.F16)) {
+            NoiseSchedule schedule = NoiseSchedule.stableDiffusion();
+            float[] sigmas = SigmaSchedules.DISCRETE.sigmas(schedule, 6);
+            assertArrayEquals(nano.floats("sample.sigmas"), sigmas, 2e-5f);
+            Condition cond = nano.condition("cond");
+            Condition uncond = nano.condition("uncond");
+            Denoiser denoiser = (x, sigma) -> {
+                float[] input = x.clone();
+                for (int i = 0; i < input.length; i++) {
+                    input[i] *= prediction.inputScale(sigma);
+                }
+                float[] t = {schedule.timestep(sigma)};
+                float[] with = nano.unet().evaluate(input, t, cond, 16, 16, null);
+                float[] without = nano.unet().evaluate(input, t, uncond, 16, 16, null);
+                for (int i = 0; i < with.length; i++) {
+                    with[i] = without[i] + 7 * (with[i] - without[i]);
+                }
+                return prediction.denoised(x, with, sigma);
+            };
+            float[] latent = nano.floats("sample.noise");
+            for (int i = 0; i < latent.length; i++) {
+                latent[i] *= sigmas[0];
+            }
+            nano.assertClose(
+                    "sample.euler6.cfg7.latent",
+                    Samplers.EULER.sample(denoiser, latent, sigmas, RandomSources.philox(0), StepListener.NONE));
+        }
+    }
+
+    @ParameterizedTest
+    @CsvSource({"sd1-nano, SD1, 0, 0", "sd2-nano, SD2, 0, 0", "sdxl-nano, SDXL, 256, 0"})
+    void familyIsRecognised(String model, ModelFamily family, int label, int guidance) throws IOException {
+        try (Nano nano = open(model, DataType.F16)) {
+            assertEquals(family, nano.spec().family());
+            assertEquals(label, nano.unet().labelWidth());
+            assertEquals(guidance, nano.unet().guidanceWidth());
         }
     }
 
     @Test
-    void sixEulerStepsWithGuidanceEndAtTheGoldenLatent() throws IOException {
-        try (Nano nano = open(DataType.F16)) {
-            NoiseSchedule schedule = NoiseSchedule.stableDiffusion();
-            float[] sigmas = SigmaSchedules.DISCRETE.sigmas(schedule, 6);
-            assertArrayEquals(NanoModel.floats(golden, "sample.sigmas"), sigmas, 2e-5f);
-            float[] cond = NanoModel.floats(golden, "text.cond");
-            float[] uncond = NanoModel.floats(golden, "text.uncond");
-            Denoiser denoiser = (x, sigma) -> {
-                float[] input = x.clone();
-                for (int i = 0; i < input.length; i++) {
-                    input[i] *= Prediction.EPS.inputScale(sigma);
-                }
-                float[] t = {schedule.timestep(sigma)};
-                float[] with = nano.unet().evaluate(input, t, cond, 16, 16, 77, null);
-                float[] without = nano.unet().evaluate(input, t, uncond, 16, 16, 77, null);
-                for (int i = 0; i < with.length; i++) {
-                    with[i] = without[i] + 7 * (with[i] - without[i]);
-                }
-                return Prediction.EPS.denoised(x, with, sigma);
-            };
-            float[] latent = NanoModel.floats(golden, "sample.noise");
-            for (int i = 0; i < latent.length; i++) {
-                latent[i] *= sigmas[0];
-            }
-            float[] result =
-                    Samplers.EULER.sample(denoiser, latent, sigmas, RandomSources.philox(0), StepListener.NONE);
-            assertClose(NanoModel.floats(golden, "sample.euler6.cfg7.latent"), result, FLOAT32_ORDER);
+    void labelsOfABatchAreItsImagesOwn() throws IOException {
+        try (Nano nano = open("sdxl-nano", DataType.F16)) {
+            float[] latent = nano.floats("unet.x");
+            float[] twice = Arrays.copyOf(latent, 2 * latent.length);
+            System.arraycopy(latent, 0, twice, latent.length, latent.length);
+            Condition cond = nano.condition("cond");
+            Condition other =
+                    new Condition(cond.context(), 77, nano.condition("uncond").label(), new float[0]);
+            float[] both = nano.unet().evaluate(twice, new float[] {500, 500}, cond.and(other), 16, 16, null);
+            nano.assertClose("unet.eps.t500", Arrays.copyOf(both, latent.length));
+            float[] alone = nano.unet().evaluate(latent, new float[] {500}, other, 16, 16, null);
+            assertClose(alone, Arrays.copyOfRange(both, latent.length, both.length), 1e-6);
+            assertThrows(
+                    IllegalArgumentException.class,
+                    () -> nano.unet()
+                            .evaluate(latent, new float[] {1}, Condition.ofText(cond.context(), 77), 16, 16, null));
         }
     }
 
@@ -173,15 +265,11 @@ class GoldenTest {
     @ParameterizedTest
     @EnumSource(names = {"F16", "BF16"})
     void storedTypesOfEqualValuesGiveEqualOutputs(DataType type) throws IOException {
-        float[] context = NanoModel.floats(golden, "text.cond");
-        float[] latent = NanoModel.floats(golden, "unet.x");
         Path rounded = folder.resolve("rounded.safetensors");
         NanoModel.convertRounded(type, rounded);
         try (Nano stored = open(type);
-                Nano wide = Nano.open(engine, rounded)) {
-            assertArrayEquals(
-                    wide.unet().evaluate(latent, new float[] {500}, context, 16, 16, 77, null),
-                    stored.unet().evaluate(latent, new float[] {500}, context, 16, 16, 77, null));
+                Nano wide = Nano.open(engine, "sd1-nano", type, rounded)) {
+            assertArrayEquals(wide.evaluate("unet.x", 16, 16, 500), stored.evaluate("unet.x", 16, 16, 500));
         }
     }
 
@@ -190,35 +278,19 @@ class GoldenTest {
         Nano nano = open(DataType.F16);
         nano.checkpoint().close(); // the networks have the file open themselves
         nano.checkpoint().close();
-        float[] context = NanoModel.floats(golden, "text.cond");
-        float[] latent = NanoModel.floats(golden, "unet.x");
-        assertClose(
-                "unet.eps.t500",
-                nano.unet().evaluate(latent, new float[] {500}, context, 16, 16, 77, null),
-                DataType.F16);
+        nano.assertClose("unet.eps.t500", nano.evaluate("unet.x", 16, 16, 500));
         nano.unet().close();
         nano.unet().close();
-        var failure = assertThrows(
-                IllegalStateException.class,
-                () -> nano.unet().evaluate(latent, new float[] {500}, context, 16, 16, 77, null));
+        var failure = assertThrows(IllegalStateException.class, () -> nano.evaluate("unet.x", 16, 16, 500));
         assertEquals("the UNet is closed", failure.getMessage());
-        nano.text().close();
-        nano.vae().close();
+        nano.close();
     }
 
     @Test
     void profileNamesTheNodesOfTheLastCall() throws IOException {
         try (Nano nano = open(DataType.F16)) {
             assertThrows(IllegalArgumentException.class, nano.unet()::profile);
-            nano.unet()
-                    .evaluate(
-                            NanoModel.floats(golden, "unet.x"),
-                            new float[] {1},
-                            NanoModel.floats(golden, "text.cond"),
-                            16,
-                            16,
-                            77,
-                            null);
+            nano.evaluate("unet.x", 16, 16, 1);
             String profile = nano.unet().profile();
             assertTrue(profile.contains("attention 256 x 77, 8 heads of 4"), profile);
             assertTrue(profile.contains("in all"), profile);
@@ -228,18 +300,18 @@ class GoldenTest {
     @Test
     void controlTellsHowFarACallIsAndStopsLaterOnes() throws IOException {
         try (Nano nano = open(DataType.F16)) {
-            float[] latent = NanoModel.floats(golden, "unet.x");
-            float[] context = NanoModel.floats(golden, "text.cond");
+            float[] latent = nano.floats("unet.x");
+            Condition condition = nano.condition("cond");
             CallControl control = new CallControl();
             assertEquals(0, control.progress());
-            nano.unet().evaluate(latent, new float[] {1}, context, 16, 16, 77, control);
+            nano.unet().evaluate(latent, new float[] {1}, condition, 16, 16, control);
             assertEquals(1, control.progress());
             assertFalse(control.isCancelled());
             control.cancel();
             assertTrue(control.isCancelled());
             assertThrows(
                     CancellationException.class,
-                    () -> nano.unet().evaluate(latent, new float[] {1}, context, 16, 16, 77, control));
+                    () -> nano.unet().evaluate(latent, new float[] {1}, condition, 16, 16, control));
         }
     }
 
@@ -248,12 +320,15 @@ class GoldenTest {
         try (Nano nano = open(DataType.F16)) {
             var failure = assertThrows(
                     IllegalArgumentException.class,
-                    () -> nano.unet().evaluate(new float[5], new float[] {1}, new float[77 * 64], 16, 16, 77, null));
+                    () -> nano.unet().evaluate(new float[5], new float[] {1}, nano.condition("cond"), 16, 16, null));
             assertEquals("latents has 5 values, its shape needs 1024", failure.getMessage());
             assertThrows(IllegalArgumentException.class, () -> nano.vae().decode(new float[0], 1, 0, 0, null));
-            assertThrows(IllegalArgumentException.class, () -> nano.text().encode(new int[0][], 0, null));
+            assertThrows(
+                    IllegalArgumentException.class, () -> nano.text().getFirst().encode(new int[0][], 0, null));
             for (int[][] ragged : new int[][][] {{{1, 2}, {3}}, {{1, 2}, {3}, {4, 5, 6}}}) {
-                assertThrows(IllegalArgumentException.class, () -> nano.text().encode(ragged, 0, null));
+                assertThrows(
+                        IllegalArgumentException.class,
+                        () -> nano.text().getFirst().encode(ragged, 0, null));
             }
             assertThrows(
                     IllegalArgumentException.class,

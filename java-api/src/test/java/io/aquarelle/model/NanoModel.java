@@ -14,7 +14,7 @@ import java.util.SplittableRandom;
 import java.util.function.Predicate;
 import java.util.function.UnaryOperator;
 
-/** The small SD 1.x model of the golden files, and variants of it. */
+/** The small models of the golden files, and variants of that of SD 1.x. */
 public final class NanoModel {
     private static final ValueLayout.OfShort SHORT =
             ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
@@ -35,7 +35,7 @@ public final class NanoModel {
 
     private NanoModel() {}
 
-    /** A golden file: "sd1-nano" or "sd1-nano-golden". */
+    /** A golden file: "sd1-nano", "sd2-nano", "sdxl-nano", or one of these with "-golden" behind. */
     static Path golden(String name) {
         try {
             return Path.of(NanoModel.class
@@ -57,14 +57,20 @@ public final class NanoModel {
         return Arrays.stream(ids).mapToInt(Math::toIntExact).toArray();
     }
 
-    /** Writes the model with all weights in another type. */
-    static void convert(DataType type, Path out) throws IOException {
-        write(out, type, UnaryOperator.identity(), tensor -> true, Map.of());
+    /** Writes a model with all weights in another type. */
+    static void convert(String model, DataType type, Path out) throws IOException {
+        write(model, out, type, UnaryOperator.identity(), tensor -> true, Map.of());
     }
 
     /** Writes the model as F32 with the values that its weights have in another type. */
     static void convertRounded(DataType type, Path out) throws IOException {
-        write(out, DataType.F32, value -> type == DataType.BF16 ? bfloat16(value) : value, tensor -> true, Map.of());
+        write(
+                "sd1-nano",
+                out,
+                DataType.F32,
+                value -> type == DataType.BF16 ? bfloat16(value) : value,
+                tensor -> true,
+                Map.of());
     }
 
     /**
@@ -82,7 +88,13 @@ public final class NanoModel {
         for (int i = 0; i < table.length; i++) {
             table[i] = (float) (random.nextGaussian() * 0.5);
         }
-        write(out, DataType.F16, UnaryOperator.identity(), keep, Map.of(TOKENS, new Matrix(VOCABULARY, table)));
+        write(
+                "sd1-nano",
+                out,
+                DataType.F16,
+                UnaryOperator.identity(),
+                keep,
+                Map.of(TOKENS, new Matrix(VOCABULARY, table)));
     }
 
     /** Writes the model with a UNet that takes text embeddings of width 32 where the text encoder makes 64. */
@@ -96,7 +108,7 @@ public final class NanoModel {
                 }
             }
         }
-        write(out, DataType.F16, UnaryOperator.identity(), tensor -> true, replaced);
+        write("sd1-nano", out, DataType.F16, UnaryOperator.identity(), tensor -> true, replaced);
     }
 
     /** Writes the model with a whole vocabulary and a text encoder that takes chunks of 76 tokens at most. */
@@ -104,18 +116,19 @@ public final class NanoModel {
         Map<String, Matrix> replaced = Map.of(
                 TOKENS, new Matrix(VOCABULARY, new float[VOCABULARY * WIDTH]),
                 POSITIONS, new Matrix(76, new float[76 * WIDTH]));
-        write(out, DataType.F16, UnaryOperator.identity(), tensor -> true, replaced);
+        write("sd1-nano", out, DataType.F16, UnaryOperator.identity(), tensor -> true, replaced);
     }
 
     /** Tensors whose names end in a key of {@code replaced} become what it says. */
     private static void write(
+            String model,
             Path out,
             DataType type,
             UnaryOperator<Float> rounding,
             Predicate<String> keep,
             Map<String, Matrix> replaced)
             throws IOException {
-        try (Checkpoint nano = Checkpoint.open(golden("sd1-nano"))) {
+        try (Checkpoint nano = Checkpoint.open(golden(model))) {
             List<TensorInfo> sources = nano.tensors().values().stream()
                     .filter(tensor -> keep.test(tensor.name()))
                     .toList();

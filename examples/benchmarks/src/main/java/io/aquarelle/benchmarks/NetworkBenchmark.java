@@ -6,6 +6,7 @@ import io.aquarelle.model.Engine;
 import io.aquarelle.model.EngineOptions;
 import io.aquarelle.model.ModelSpec;
 import io.aquarelle.model.UNet;
+import io.aquarelle.model.UNet.Condition;
 import io.aquarelle.model.Weights;
 import io.aquarelle.sampling.RandomSources;
 import io.aquarelle.text.PromptTokens;
@@ -48,7 +49,7 @@ public class NetworkBenchmark {
     private Autoencoder vae;
     private int side; // of the latent
     private float[] latent;
-    private float[] context;
+    private Condition condition;
 
     /** Makes the networks, and a latent and a text embedding of noise. */
     @Setup
@@ -65,7 +66,12 @@ public class NetworkBenchmark {
         }
         side = size / vae.factor();
         latent = RandomSources.philox(1).normal(unet.inChannels() * side * side);
-        context = RandomSources.philox(2).normal(PromptTokens.CHUNK_LENGTH * unet.contextWidth());
+        var random = RandomSources.philox(2);
+        condition = new Condition(
+                random.normal(PromptTokens.CHUNK_LENGTH * unet.contextWidth()),
+                PromptTokens.CHUNK_LENGTH,
+                random.normal(unet.labelWidth()),
+                random.normal(unet.guidanceWidth()));
     }
 
     /** Gives native memory back. */
@@ -79,7 +85,7 @@ public class NetworkBenchmark {
     /** One evaluation of the UNet, batch 1, with one chunk of prompt. */
     @Benchmark
     public float[] unetCall() {
-        return unet.evaluate(latent, TIMESTEP, context, side, side, PromptTokens.CHUNK_LENGTH, null);
+        return unet.evaluate(latent, TIMESTEP, condition, side, side, null);
     }
 
     /** One latent to a picture. */

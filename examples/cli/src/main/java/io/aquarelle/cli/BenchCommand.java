@@ -7,12 +7,16 @@ import io.aquarelle.model.ModelFormatException;
 import io.aquarelle.model.ModelSpec;
 import io.aquarelle.model.NativeRuntime;
 import io.aquarelle.model.TextEncoder;
+import io.aquarelle.model.TextTower;
 import io.aquarelle.model.UNet;
+import io.aquarelle.model.UNet.Condition;
 import io.aquarelle.model.Weights;
 import io.aquarelle.sampling.RandomSources;
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.List;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 
@@ -20,6 +24,7 @@ import picocli.CommandLine.Option;
 @Command(name = "bench", description = "Times the networks of a model.", sortOptions = false)
 final class BenchCommand extends ModelCommand {
     private static final float TIMESTEP = 500;
+    private static final int TOKENS = 77;
 
     @Option(
             names = "--steps",
@@ -85,21 +90,25 @@ final class BenchCommand extends ModelCommand {
                 Engine engine = Engine.create(engineOptions());
                 Weights weights = Weights.of(checkpoint)) {
             ModelSpec spec = ModelSpec.of(checkpoint);
-            try (TextEncoder text = TextEncoder.create(engine, weights, ModelSpec.CLIP_PREFIX, spec.textHeads());
-                    UNet unet = UNet.create(engine, weights, ModelSpec.UNET_PREFIX, spec.heads());
+            List<TextEncoder> text = new ArrayList<>();
+            try (UNet unet = UNet.create(engine, weights, ModelSpec.UNET_PREFIX, spec.heads());
                     Autoencoder vae = Autoencoder.create(engine, weights, ModelSpec.VAE_PREFIX)) {
+                for (TextTower tower : spec.towers()) {
+                    text.add(TextEncoder.create(engine, weights, tower));
+                }
                 double loadS = Json.seconds(System.nanoTime() - start);
                 tell("%s", NativeRuntime.describe());
                 if (!vae.hasDecoder()) {
                     throw new ModelFormatException(model, "has a VAE without decoder; use a whole checkpoint");
                 }
-                int tokens = text.maxTokens();
-                int[][] prompt = new int[1][tokens];
-                Arrays.setAll(prompt[0], i -> i % text.vocabulary());
                 int latentWidth = width / vae.factor();
                 int latentHeight = height / vae.factor();
                 float[] latent = noise(unet.inChannels() * latentHeight * latentWidth);
-                float[] context = noise(tokens * unet.contextWidth());
+                Condition condition = new Condition(
+                        noise(TOKENS * unet.contextWidth()),
+                        TOKENS,
+                        noise(2 * unet.labelWidth()), // the branches of a guided step have different ones
+                        noise(unet.guidanceWidth()));
                 float[] decoded = noise(vae.latentChannels() * latentHeight * latentWidth);
                 return new Report(
                         model.toString(),
@@ -108,26 +117,38 @@ final class BenchCommand extends ModelCommand {
                         steps,
                         threads,
                         loadS,
-                        median(bar, "text", steps, () -> text.encode(prompt, 0, null)),
-                        median(bar, "UNet", steps, () -> unet(unet, latent, context, latentHeight, latentWidth, 1)),
+                        median(bar, "text", steps, () -> text.forEach(BenchCommand::encode)),
+                        median(bar, "UNet", steps, () -> unet(unet, latent, condition, latentHeight, latentWidth, 1)),
                         median(
                                 bar,
                                 "UNet pair",
                                 steps,
-                                () -> unet(unet, latent, context, latentHeight, latentWidth, 2)),
+                                () -> unet(unet, latent, condition, latentHeight, latentWidth, 2)),
                         median(bar, "decode", 1, () -> vae.decode(decoded, 1, latentHeight, latentWidth, null)),
                         Json.megabytes(NativeRuntime.peakResidentBytes()),
                         profile ? unet.profile() : null,
                         profile ? vae.profile() : null);
+            } finally {
+                text.forEach(TextEncoder::close);
             }
         }
     }
 
-    private static void unet(UNet unet, float[] latent, float[] context, int height, int width, int batch) {
+    private static void encode(TextEncoder text) {
+        int[][] prompt = new int[1][Math.min(TOKENS, text.maxTokens())];
+        Arrays.setAll(prompt[0], i -> i % text.vocabulary());
+        text.encode(prompt, 0, null);
+    }
+
+    private static void unet(UNet unet, float[] latent, Condition condition, int height, int width, int batch) {
         float[] timesteps = new float[batch];
         Arrays.fill(timesteps, TIMESTEP);
-        int tokens = context.length / unet.contextWidth();
-        unet.evaluate(repeat(latent, batch), timesteps, repeat(context, batch), height, width, tokens, null);
+        Condition all = new Condition(
+                repeat(condition.context(), batch),
+                condition.tokens(),
+                Arrays.copyOf(condition.label(), batch * unet.labelWidth()),
+                repeat(condition.guidance(), batch));
+        unet.evaluate(repeat(latent, batch), timesteps, all, height, width, null);
     }
 
     private static float[] repeat(float[] values, int times) {

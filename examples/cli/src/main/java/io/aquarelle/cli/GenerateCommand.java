@@ -76,8 +76,9 @@ final class GenerateCommand extends ModelCommand {
     @Option(
             names = "--clip-skip",
             paramLabel = "N",
-            description = "1 uses the text encoder's last layer, 2 the one before (${DEFAULT-VALUE}).")
-    private int clipSkip = 1;
+            description =
+                    "1 uses the text encoder's last layer, 2 the one before; 0, the default, what the model was trained on.")
+    private int clipSkip = 0;
 
     @Option(
             names = {"-b", "--batch-count"},

@@ -25,7 +25,7 @@ final class SynthCommand extends SubCommand {
         BF16
     }
 
-    @Parameters(index = "0", paramLabel = "sd1|sd2|sdxl", description = "The family of models.")
+    @Parameters(index = "0", paramLabel = "sd1|sd2|sdxl|sdxl_refiner", description = "The family of models.")
     private ModelFamily family;
 
     @Parameters(index = "1", paramLabel = "OUT", description = "The .safetensors file to write or replace.")

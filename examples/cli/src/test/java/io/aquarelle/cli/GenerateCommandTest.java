@@ -215,7 +215,7 @@ class GenerateCommandTest {
                 "--rng dice              | --rng: unknown rng 'dice'; use one of cuda, cpu, std_default",
                 "--sampling-method foo   | --sampling-method: unknown sampler 'foo'; use one of euler, euler_a",
                 "--scheduler foo         | --scheduler: unknown schedule 'foo'; use one of discrete, karras",
-                "--clip-skip 0           | --clip-skip",
+                "--clip-skip -1          | --clip-skip",
                 "--clip-skip 99          | clip skip is 99; the text encoder has 3 layers",
                 "-b 0                    | --batch-count",
                 "-b 1000000              | --batch-count",

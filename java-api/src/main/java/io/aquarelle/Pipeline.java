@@ -11,6 +11,7 @@ import io.aquarelle.model.TextEncoder;
 import io.aquarelle.model.UNet.Condition;
 import io.aquarelle.sampling.NoiseSchedule;
 import io.aquarelle.sampling.NoiseSource;
+import io.aquarelle.sampling.Prediction;
 import io.aquarelle.sampling.RandomSources;
 import io.aquarelle.sampling.Samplers;
 import io.aquarelle.sampling.SigmaSchedules;
@@ -29,7 +30,7 @@ import org.jspecify.annotations.Nullable;
  *
  * <pre>{@code
  * try (Pipeline pipeline = Pipeline.open(Path.of("model.safetensors"))) {
- *     pipeline.generate(ImageRequest.of("a red apple")).getFirst().writePng(Path.of("apple.png"));
+ *     pipeline.generate(pipeline.request("a red apple").build()).getFirst().writePng(Path.of("apple.png"));
  * }
  * }</pre>
  *
@@ -43,6 +44,7 @@ public final class Pipeline implements AutoCloseable {
     private static final float NEGATIVE_AESTHETICS = 2.5f;
 
     private final ModelSpec spec;
+    private final Prediction prediction;
     private final Checkpoint checkpoint;
     private final EngineOptions options;
     private final Networks networks;
@@ -51,12 +53,23 @@ public final class Pipeline implements AutoCloseable {
     private volatile @Nullable CallControl running;
     private volatile boolean open = true;
 
-    /** {@code checkpoint} is closed with this pipeline. */
-    private Pipeline(Checkpoint checkpoint, EngineOptions options) throws IOException {
+    /**
+     * Makes the networks.
+     *
+     * @param checkpoint closed with this pipeline
+     * @param given what the UNet predicts, or null to find out
+     */
+    private Pipeline(Checkpoint checkpoint, EngineOptions options, @Nullable Prediction given) throws IOException {
         this.checkpoint = checkpoint;
         this.options = options;
-        spec = ModelSpec.of(checkpoint);
-        networks = Networks.open(checkpoint, spec, options);
+        ModelSpec read = ModelSpec.of(checkpoint);
+        networks = Networks.open(checkpoint, read, options);
+        prediction = given != null ? given : prediction(read, networks);
+        spec = read.withPrediction(prediction);
+    }
+
+    private static Prediction prediction(ModelSpec spec, Networks networks) {
+        return spec.prediction() != null ? spec.prediction() : PredictionProbe.of(networks.unet());
     }
 
     /**
@@ -77,7 +90,20 @@ public final class Pipeline implements AutoCloseable {
      * @throws IOException if it cannot be read
      */
     public static Pipeline open(Path model, EngineOptions options) throws IOException {
-        return own(Checkpoint.open(model), options);
+        return open(model, options, null);
+    }
+
+    /**
+     * Opens a model whose file does not say what its UNet predicts, or says it wrong.
+     *
+     * @param options threads and kernels to compute with
+     * @param prediction what the UNet predicts; null to take it from the file's metadata, else from the family, and for
+     *     SD 2.x from what the UNet makes of a constant latent
+     * @throws ModelFormatException if the file is damaged or no model that can be run
+     * @throws IOException if it cannot be read
+     */
+    public static Pipeline open(Path model, EngineOptions options, @Nullable Prediction prediction) throws IOException {
+        return own(Checkpoint.open(model), options, prediction);
     }
 
     /**
@@ -88,24 +114,36 @@ public final class Pipeline implements AutoCloseable {
      */
     public Pipeline share() {
         try {
-            return own(checkpoint.retain(), options);
+            return own(checkpoint.retain(), options, prediction);
         } catch (IOException e) {
             throw new IllegalStateException(checkpoint.path() + " could be opened once but not again", e);
         }
     }
 
-    private static Pipeline own(Checkpoint checkpoint, EngineOptions options) throws IOException {
+    private static Pipeline own(Checkpoint checkpoint, EngineOptions options, @Nullable Prediction prediction)
+            throws IOException {
         try {
-            return new Pipeline(checkpoint, options);
+            return new Pipeline(checkpoint, options, prediction);
         } catch (Throwable e) {
             checkpoint.close();
             throw e;
         }
     }
 
-    /** What kind of model this is. */
+    /** What kind of model this is; its prediction is known. */
     public ModelSpec spec() {
         return spec;
+    }
+
+    /** Starts a request with everything but the prompt at what suits this model; see {@link ModelDefaults}. */
+    public ImageRequest.Builder request(String prompt) {
+        ModelDefaults defaults = ModelDefaults.of(spec);
+        return ImageRequest.builder(prompt)
+                .size(defaults.width(), defaults.height())
+                .steps(defaults.steps())
+                .guidance(defaults.guidance())
+                .sampler(defaults.sampler())
+                .schedule(defaults.schedule());
     }
 
     /** Draws a request; see {@link #generate(ImageRequest, ProgressListener)}. */
@@ -228,7 +266,7 @@ public final class Pipeline implements AutoCloseable {
             }
             GuidedDenoiser denoiser = new GuidedDenoiser(
                     networks.unet(),
-                    spec.prediction(),
+                    prediction,
                     noiseSchedule,
                     conditional,
                     unconditional,

@@ -4,20 +4,28 @@ import io.aquarelle.sampling.Prediction;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import org.jspecify.annotations.Nullable;
 
 /**
  * What a checkpoint holds beyond its tensors' shapes: family, what the UNet predicts, attention heads, latent scale.
  * All follow the family; a file's metadata may say otherwise: {@code num_heads} or {@code head_dim} for the UNet,
- * {@code clip_heads} for the text encoder, {@code prediction_type} ({@code epsilon} or {@code v_prediction}).
+ * {@code clip_heads} for the text encoders, {@code prediction_type} or {@code modelspec.prediction_type} ({@code eps},
+ * {@code epsilon}, {@code v} or {@code v_prediction}).
  *
  * @param family the line of models
- * @param prediction what the UNet's output means
+ * @param distillation how it was trained to need fewer steps
+ * @param prediction what the UNet's output means; null where only its output tells, as in SD 2.x
  * @param heads how the UNet's attention divides channels
  * @param towers text encoders, in the order in which the UNet takes their hidden states
  * @param latentScale latents of the UNet are the VAE's times this
  */
 public record ModelSpec(
-        ModelFamily family, Prediction prediction, Heads heads, List<TextTower> towers, float latentScale) {
+        ModelFamily family,
+        Distillation distillation,
+        @Nullable Prediction prediction,
+        Heads heads,
+        List<TextTower> towers,
+        float latentScale) {
     /** Before the names of the UNet's tensors, in every family. */
     public static final String UNET_PREFIX = "model.diffusion_model.";
 
@@ -27,6 +35,11 @@ public record ModelSpec(
     /** Copies the list. */
     public ModelSpec {
         towers = List.copyOf(towers);
+    }
+
+    /** The same with what its UNet predicts. */
+    public ModelSpec withPrediction(Prediction prediction) {
+        return new ModelSpec(family, distillation, prediction, heads, towers, latentScale);
     }
 
     /**
@@ -46,7 +59,12 @@ public record ModelSpec(
         int textHeads = metadata.containsKey("clip_heads") ? number(checkpoint, "clip_heads") : 0;
         float latentScale = family.isXl() ? 0.13025f : 0.18215f;
         return new ModelSpec(
-                family, prediction(checkpoint), heads, TextTowers.of(checkpoint, family, textHeads), latentScale);
+                family,
+                Distillation.of(checkpoint, family),
+                prediction(checkpoint, family),
+                heads,
+                TextTowers.of(checkpoint, family, textHeads),
+                latentScale);
     }
 
     private static final long SD2_CONTEXT = 1024;
@@ -82,16 +100,26 @@ public record ModelSpec(
         return checkpoint.tensors().keySet().stream().anyMatch(name -> name.startsWith(prefix));
     }
 
-    private static Prediction prediction(Checkpoint checkpoint) throws ModelFormatException {
-        String type = checkpoint.metadata().getOrDefault("prediction_type", "epsilon");
-        return switch (type.toLowerCase(Locale.ROOT)) {
-            case "eps", "epsilon" -> Prediction.EPS;
-            case "v", "v_prediction" -> Prediction.V;
-            default ->
-                throw new ModelFormatException(
-                        checkpoint.path(),
-                        "says prediction_type '" + type + "' in its metadata; it must be epsilon or v_prediction");
-        };
+    private static @Nullable Prediction prediction(Checkpoint checkpoint, ModelFamily family)
+            throws ModelFormatException {
+        for (String key : List.of("prediction_type", "modelspec.prediction_type")) {
+            String type = checkpoint.metadata().get(key);
+            if (type != null) {
+                return switch (type.toLowerCase(Locale.ROOT)) {
+                    case "eps", "epsilon" -> Prediction.EPS;
+                    case "v", "v_prediction" -> Prediction.V;
+                    default ->
+                        throw new ModelFormatException(
+                                checkpoint.path(),
+                                "says " + key + " '" + type + "' in its metadata; it must be epsilon or v_prediction");
+                };
+            }
+        }
+        // Trainers of SDXL mark such models by a tensor of that name.
+        if (checkpoint.tensors().containsKey("v_pred")) {
+            return Prediction.V;
+        }
+        return family == ModelFamily.SD2 ? null : Prediction.EPS;
     }
 
     private static int number(Checkpoint checkpoint, String key) throws ModelFormatException {

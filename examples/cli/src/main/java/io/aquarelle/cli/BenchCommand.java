@@ -1,5 +1,7 @@
 package io.aquarelle.cli;
 
+import io.aquarelle.ImageRequest;
+import io.aquarelle.ModelDefaults;
 import io.aquarelle.model.Autoencoder;
 import io.aquarelle.model.Checkpoint;
 import io.aquarelle.model.Engine;
@@ -58,7 +60,9 @@ final class BenchCommand extends ModelCommand {
     @Override
     public Integer call() {
         Path model = requireModel();
-        set(request(""), "--steps", it -> it.steps(steps));
+        var request = ImageRequest.builder("");
+        setSize(request);
+        set(request, "--steps", it -> it.steps(steps));
         Report report;
         try (ProgressBar bar = context.progressBar()) {
             report = measure(model, bar);
@@ -69,7 +73,7 @@ final class BenchCommand extends ModelCommand {
             print("%s", Json.of(report));
             return Main.DONE;
         }
-        print("%s, %dx%d, threads %d", model, width, height, threads);
+        print("%s, %dx%d, threads %d", model, report.width, report.height, threads);
         print("load            %9.3f s", report.loadS);
         print("text            %9.3f s", report.textS);
         print("UNet call       %9.3f s", report.unetCallS);
@@ -101,8 +105,11 @@ final class BenchCommand extends ModelCommand {
                 if (!vae.hasDecoder()) {
                     throw new ModelFormatException(model, "has a VAE without decoder; use a whole checkpoint");
                 }
-                int latentWidth = width / vae.factor();
-                int latentHeight = height / vae.factor();
+                ModelDefaults defaults = ModelDefaults.of(spec);
+                int pixelsWide = width == null ? defaults.width() : width;
+                int pixelsHigh = height == null ? defaults.height() : height;
+                int latentWidth = pixelsWide / vae.factor();
+                int latentHeight = pixelsHigh / vae.factor();
                 float[] latent = noise(unet.inChannels() * latentHeight * latentWidth);
                 Condition condition = new Condition(
                         noise(TOKENS * unet.contextWidth()),
@@ -112,8 +119,8 @@ final class BenchCommand extends ModelCommand {
                 float[] decoded = noise(vae.latentChannels() * latentHeight * latentWidth);
                 return new Report(
                         model.toString(),
-                        width,
-                        height,
+                        pixelsWide,
+                        pixelsHigh,
                         steps,
                         threads,
                         loadS,

@@ -5,6 +5,7 @@ import io.aquarelle.ImageRequest;
 import io.aquarelle.Pipeline;
 import io.aquarelle.Progress.Phase;
 import io.aquarelle.model.NativeRuntime;
+import io.aquarelle.sampling.Prediction;
 import io.aquarelle.sampling.RandomSources;
 import io.aquarelle.sampling.Samplers;
 import io.aquarelle.sampling.SigmaSchedules;
@@ -37,14 +38,18 @@ final class GenerateCommand extends ModelCommand {
             description = "What the picture does not show.")
     private String negativePrompt = "";
 
-    @Option(names = "--steps", paramLabel = "N", description = "Sampling steps (${DEFAULT-VALUE}).")
-    private int steps = 20;
+    @Option(
+            names = "--steps",
+            paramLabel = "N",
+            description = "Sampling steps; without it, what suits the model, 20 for most.")
+    private Integer steps;
 
     @Option(
             names = "--cfg-scale",
             paramLabel = "SCALE",
-            description = "How strongly the prompts guide (${DEFAULT-VALUE}); 1 leaves the negative prompt out.")
-    private float guidance = 7;
+            description = "How strongly the prompts guide; without it, what suits the model, 7 for most. 1 leaves the"
+                    + " negative prompt out.")
+    private Float guidance;
 
     @Option(
             names = {"-s", "--seed"},
@@ -63,15 +68,22 @@ final class GenerateCommand extends ModelCommand {
             names = "--sampling-method",
             paramLabel = "NAME",
             completionCandidates = SamplerNames.class,
-            description = "Sampler (${DEFAULT-VALUE}): ${COMPLETION-CANDIDATES}.")
-    private String sampler = "euler_a";
+            description = "Sampler; without it, what suits the model, euler_a for most: ${COMPLETION-CANDIDATES}.")
+    private String sampler;
 
     @Option(
             names = "--scheduler",
             paramLabel = "NAME",
             completionCandidates = ScheduleNames.class,
-            description = "Noise levels of the steps (${DEFAULT-VALUE}): ${COMPLETION-CANDIDATES}.")
-    private String schedule = "discrete";
+            description = "Noise levels of the steps; without it, what suits the model, discrete for most:"
+                    + " ${COMPLETION-CANDIDATES}.")
+    private String schedule;
+
+    @Option(
+            names = "--prediction",
+            paramLabel = "eps|v",
+            description = "What the UNet predicts, noise or velocity; without it, what the file or the UNet tells.")
+    private Prediction prediction;
 
     @Option(
             names = "--clip-skip",
@@ -117,7 +129,8 @@ final class GenerateCommand extends ModelCommand {
     public Integer call() throws IOException {
         long start = System.nanoTime();
         Path model = requireModel();
-        ImageRequest request = request();
+        // Wrong options come to light before the model is read.
+        request(ImageRequest.builder(prompt()));
         OutputFile.requireEnding(output, ".png");
         List<Path> files = OutputFile.series(output, batch);
         OutputFile.requireWritable(files);
@@ -129,6 +142,7 @@ final class GenerateCommand extends ModelCommand {
                 tell("%s", NativeRuntime.describe());
                 tell("%s: %s, threads %d", model, pipeline.spec().family().title(), threads);
                 context.interrupt().onRequest(pipeline::cancel);
+                ImageRequest request = request(pipeline.request(prompt()));
                 var clock = new PhaseClock(context.interrupt(), bar);
                 int unetCalls = 0;
                 for (int i = 0; i < batch; i++) {
@@ -155,9 +169,9 @@ final class GenerateCommand extends ModelCommand {
                     "%s",
                     Json.of(new Report(
                             request.seed(),
-                            width,
-                            height,
-                            steps,
+                            request.width(),
+                            request.height(),
+                            request.steps(),
                             unetCalls,
                             loadS,
                             textS,
@@ -173,20 +187,26 @@ final class GenerateCommand extends ModelCommand {
                 loadS, textS, denoiseS, decodeS, unetCalls, peakRssMb);
     }
 
-    private ImageRequest request() {
+    private String prompt() {
         if (prompt == null && positionalPrompt == null) {
             throw new BadInputException("no prompt: say what to draw, as in aquarelle generate \"a red apple\"");
         }
         if (prompt != null && positionalPrompt != null) {
             throw new BadInputException("--prompt: a prompt stands before it already; give one of them");
         }
-        var request = request(prompt == null ? positionalPrompt : prompt);
+        return prompt == null ? positionalPrompt : prompt;
+    }
+
+    /** The request with all that was asked for. */
+    private ImageRequest request(ImageRequest.Builder request) {
+        set(request, "--prompt", it -> {});
+        setSize(request);
         set(request, "--negative-prompt", it -> it.negativePrompt(negativePrompt));
-        set(request, "--steps", it -> it.steps(steps));
-        set(request, "--cfg-scale", it -> it.guidance(guidance));
+        set(request, "--steps", steps, ImageRequest.Builder::steps);
+        set(request, "--cfg-scale", guidance, ImageRequest.Builder::guidance);
         set(request, "--rng", it -> it.rng(rng));
-        set(request, "--sampling-method", it -> it.sampler(sampler));
-        set(request, "--scheduler", it -> it.schedule(schedule));
+        set(request, "--sampling-method", sampler, ImageRequest.Builder::sampler);
+        set(request, "--scheduler", schedule, ImageRequest.Builder::schedule);
         set(request, "--clip-skip", it -> it.clipSkip(clipSkip));
         set(request, "--batch-count", it -> it.batch(batch));
         if (seed >= 0) {
@@ -197,7 +217,7 @@ final class GenerateCommand extends ModelCommand {
 
     private Pipeline open(Path model) {
         try {
-            return Pipeline.open(model, engineOptions());
+            return Pipeline.open(model, engineOptions(), prediction);
         } catch (IOException e) {
             throw new BadInputException(e);
         }

@@ -40,7 +40,12 @@ final class InspectCommand extends SubCommand {
         var unet = inspection.structure().unet();
         var vae = inspection.structure().vae();
         print("%s", inspection.path());
-        print("%-14s%s, predicts %s", "family", inspection.family(), inspection.prediction());
+        print(
+                "%-14s%s%s, predicts %s",
+                "family",
+                inspection.family(),
+                inspection.distillation() == null ? "" : " (" + inspection.distillation() + ")",
+                inspection.prediction() == null ? "eps or v (known when it is run)" : inspection.prediction());
         print(
                 "%-14s%d input channels, width %d, %d input blocks, %d transformer blocks, context width %d",
                 "unet",

@@ -2,6 +2,7 @@ package io.aquarelle.cli;
 
 import io.aquarelle.model.Checkpoint;
 import io.aquarelle.model.DataType;
+import io.aquarelle.model.Distillation;
 import io.aquarelle.model.ModelFormatException;
 import io.aquarelle.model.ModelSpec;
 import io.aquarelle.model.TensorInfo;
@@ -19,8 +20,9 @@ import java.util.regex.Pattern;
 /**
  * What a model file holds.
  *
- * @param family SD 1.x, SD 2.x or SDXL
- * @param prediction what the UNet predicts: eps or v
+ * @param family SD 1.x, SD 2.x, SDXL or SDXL refiner
+ * @param distillation how it was trained to need fewer steps, null if it was not
+ * @param prediction what the UNet predicts, eps or v; null where only its output tells
  * @param structure sizes of the networks, read from names and shapes
  * @param parts tensors of each network and of none of them
  * @param types tensors of each stored type
@@ -28,6 +30,7 @@ import java.util.regex.Pattern;
 record Inspection(
         String path,
         String family,
+        String distillation,
         String prediction,
         Structure structure,
         Share all,
@@ -70,12 +73,17 @@ record Inspection(
         return new Inspection(
                 checkpoint.path().toString(),
                 spec.family().title(),
-                spec.prediction().name().toLowerCase(Locale.ROOT),
+                spec.distillation() == Distillation.NONE ? null : word(spec.distillation()),
+                spec.prediction() == null ? null : word(spec.prediction()),
                 new Structure(unet(checkpoint), textEncoders(checkpoint), vae(checkpoint)),
                 all,
                 shares(tensors, tensor -> part(tensor.name()), new LinkedHashMap<>()),
                 shares(tensors, TensorInfo::type, new EnumMap<>(DataType.class)),
                 checkpoint.metadata());
+    }
+
+    private static String word(Enum<?> constant) {
+        return constant.name().toLowerCase(Locale.ROOT);
     }
 
     private static <K> Map<K, Share> shares(

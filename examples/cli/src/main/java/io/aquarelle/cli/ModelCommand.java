@@ -4,6 +4,7 @@ import io.aquarelle.ImageRequest;
 import io.aquarelle.model.Convolution;
 import io.aquarelle.model.EngineOptions;
 import java.nio.file.Path;
+import java.util.function.BiConsumer;
 import java.util.function.Consumer;
 import picocli.CommandLine.Option;
 
@@ -12,20 +13,21 @@ abstract class ModelCommand extends SubCommand {
     @Option(
             names = {"-m", "--model"},
             paramLabel = "FILE",
-            description = "A Stable Diffusion 1.x checkpoint (.safetensors).")
+            description =
+                    "A Stable Diffusion checkpoint (.safetensors): SD 1.x, SD 2.x, SDXL and what was made of them.")
     private Path model;
 
     @Option(
             names = {"-W", "--width"},
             paramLabel = "PIXELS",
-            description = "Width of the picture, a multiple of 8 (${DEFAULT-VALUE}).")
-    int width = 512;
+            description = "Width of the picture, a multiple of 8; without it, what the model was trained on.")
+    Integer width;
 
     @Option(
             names = {"-H", "--height"},
             paramLabel = "PIXELS",
-            description = "Height of the picture, a multiple of 8 (${DEFAULT-VALUE}).")
-    int height = 512;
+            description = "Height of the picture, likewise.")
+    Integer height;
 
     @Option(
             names = {"-t", "--threads"},
@@ -63,13 +65,20 @@ abstract class ModelCommand extends SubCommand {
         }
     }
 
-    /** A request of the size asked for. */
-    final ImageRequest.Builder request(String prompt) {
-        var request = ImageRequest.builder(prompt);
-        set(request, "--prompt", it -> {});
-        set(request, "--width", it -> it.size(width, 512));
-        set(request, "--height", it -> it.size(width, height));
-        return request;
+    /** Sets the size asked for, where one is. */
+    final void setSize(ImageRequest.Builder request) {
+        ImageRequest before = request.build();
+        set(request, "--width", it -> it.size(width == null ? before.width() : width, before.height()));
+        int wide = request.build().width();
+        set(request, "--height", it -> it.size(wide, height == null ? before.height() : height));
+    }
+
+    /** Sets a part of a request, where {@code value} is not null; a failure names the option that it came from. */
+    static <T> void set(
+            ImageRequest.Builder request, String option, T value, BiConsumer<ImageRequest.Builder, T> setting) {
+        if (value != null) {
+            set(request, option, it -> setting.accept(it, value));
+        }
     }
 
     /** Sets a part of a request; a failure names the option that it came from. */

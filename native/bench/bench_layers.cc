@@ -4,14 +4,8 @@
 //     cmake -S . -B build-bench -DAQUARELLE_BENCH=ON -DAQUARELLE_SKIP_TESTS=ON && cmake --build build-bench -j
 //     build-bench/native/bench/bench_layers --family sd15 --threads 2
 //
-// ggml is built for the plain processor of the architecture, which suits what ships but makes it a poor opponent:
-// before using --ggml configure with -DGGML_NATIVE=ON, as stable-diffusion.cpp does. On a processor with AVX-512 an
-// opponent for --isa avx2 takes
-//
-//     -DGGML_SSE42=ON -DGGML_AVX=ON -DGGML_AVX2=ON -DGGML_FMA=ON -DGGML_F16C=ON -DGGML_BMI2=ON
-//
-// -DGGML_LLAMAFILE=ON adds matrix products that neither ggml nor stable-diffusion.cpp builds by default but that make
-// ggml faster. The first line printed says what it was built with.
+// This builds ggml for the processor of the building machine, as stable-diffusion.cpp does by default; the first line
+// printed says for which.
 //
 // Layers do what they do in a network: they expand weights from memory, read through GroupNorm and SiLU where the
 // network does and add bias and residual. Time is the median of turns taken with all others measured for that shape.

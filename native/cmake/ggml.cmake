@@ -179,6 +179,9 @@ foreach(option
         GGML_CCACHE GGML_ALL_WARNINGS GGML_BUILD_TESTS GGML_BUILD_EXAMPLES)
     set(${option} OFF CACHE BOOL "" FORCE)
 endforeach()
+if(AQUARELLE_BENCH) # ggml is an opponent there, built as stable-diffusion.cpp builds it
+    set(GGML_NATIVE ON CACHE BOOL "" FORCE)
+endif()
 add_subdirectory("${ggml_source}" "${CMAKE_CURRENT_BINARY_DIR}/ggml" EXCLUDE_FROM_ALL)
 
 # Its headers are not ours to warn about.

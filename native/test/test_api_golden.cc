@@ -137,6 +137,27 @@ TEST(a_batch_equals_its_images_one_by_one) {
     check_batch({500, 500});
 }
 
+// Keys and values of the text are kept from call to call, but not what a cancelled call left half computed.
+TEST(the_text_of_a_cancelled_call_is_read_again) {
+    nano model(1);
+    const float timestep = 500;
+    const file_tensor &latent = model.golden["unet.x"], &uncond = model.golden["text.uncond"];
+    std::vector<float> cond_output, output;
+    const aq_unet_call cond = model.unet_call(latent, &timestep, cond_output);
+    aq_control cancelled = {};
+    cancelled.cancel = 1;
+    CHECK(aq_unet_evaluate(model.unet, &cond, &cancelled, &model.error) == AQ_CANCELLED);
+    model.must(aq_unet_evaluate(model.unet, &cond, nullptr, &model.error));
+    CHECK_CLOSE(cond_output, copy(model.golden["unet.eps.t500"]), limit);
+
+    aq_unet_call other = model.unet_call(latent, &timestep, output);
+    other.context = uncond.floats();
+    CHECK(aq_unet_evaluate(model.unet, &other, &cancelled, &model.error) == AQ_CANCELLED);
+    const aq_unet_call again = model.unet_call(latent, &timestep, output);
+    model.must(aq_unet_evaluate(model.unet, &again, nullptr, &model.error));
+    CHECK(output == cond_output);
+}
+
 TEST(odd_latent_sizes_and_thread_counts_agree) {
     std::vector<float> latent(4 * 13 * 7);
     for (size_t i = 0; i < latent.size(); i++) latent[i] = sinf((float)i);

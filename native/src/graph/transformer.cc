@@ -4,26 +4,28 @@
 
 namespace aq {
 
-ggml_tensor *attention_layer::build(graph &g, const operand &x, const operand &source, ggml_tensor *residual) const {
-    ggml_tensor *mixed = attention(g, linear(g, x, q), linear(g, source, k), linear(g, source, v), heads, false);
+ggml_tensor *attention_layer::build(graph &g, const operand &x, ggml_tensor *residual) const {
+    ggml_tensor *mixed = attention(g, linear(g, x, q), linear(g, x, k), linear(g, x, v), heads, false);
     return linear(g, mixed, out, {nullptr, residual, activation::none});
 }
 
-ggml_tensor *transformer::build(graph &g, ggml_tensor *x, ggml_tensor *context) const {
+ggml_tensor *attention_layer::build(graph &g, const operand &x, prompt &text, ggml_tensor *residual) const {
+    ggml_tensor *mixed = attention(g, linear(g, x, q), text.linear(g, k), text.linear(g, v), heads, false);
+    return linear(g, mixed, out, {nullptr, residual, activation::none});
+}
+
+ggml_tensor *transformer::build(graph &g, ggml_tensor *x, prompt &text) const {
     ggml_tensor *h = linear(g, group_norm(g, x, norm, 1e-6f, false), proj_in);
     for (const transformer_block &block : blocks) {
-        if (block.self && !block.self_reads_text) {
-            ggml_tensor *normed = layer_norm(g, h, block.norm1);
-            h = block.self->build(g, normed, normed, h);
-        }
-        h = repeat(g, h, context->ne[3]);
-        if (block.self_reads_text) h = block.self->build(g, layer_norm(g, h, block.norm1), context, h);
-        if (block.cross) h = block.cross->build(g, layer_norm(g, h, block.norm2), context, h);
+        if (block.self && !block.self_reads_text) h = block.self->build(g, layer_norm(g, h, block.norm1), h);
+        h = repeat(g, h, text.images());
+        if (block.self_reads_text) h = block.self->build(g, layer_norm(g, h, block.norm1), text, h);
+        if (block.cross) h = block.cross->build(g, layer_norm(g, h, block.norm2), text, h);
         ggml_tensor *wide = geglu(g, linear(g, layer_norm(g, h, block.norm3), block.widen));
         h = linear(g, wide, block.narrow, {nullptr, h, activation::none});
     }
-    h = repeat(g, h, context->ne[3]);
-    return linear(g, h, proj_out, {nullptr, repeat(g, x, context->ne[3]), activation::none});
+    h = repeat(g, h, text.images());
+    return linear(g, h, proj_out, {nullptr, repeat(g, x, text.images()), activation::none});
 }
 
 int64_t head_rule::heads_of(int64_t channels, const std::string &where) const {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "graph/nodes.h"
+#include "graph/prompt.h"
 
 namespace aq {
 
@@ -13,8 +14,9 @@ struct attention_layer {
     product_layer q, k, v, out;
     int64_t heads;
 
-    // residual + out(attention(q(x), k(source), v(source)))
-    ggml_tensor *build(graph &g, const operand &x, const operand &source, ggml_tensor *residual) const;
+    // residual + out(attention(q(x), k(x), v(x))), or with keys and values of the text.
+    ggml_tensor *build(graph &g, const operand &x, ggml_tensor *residual) const;
+    ggml_tensor *build(graph &g, const operand &x, prompt &text, ggml_tensor *residual) const;
 };
 
 struct transformer_block {
@@ -29,9 +31,8 @@ struct transformer {
     product_layer proj_in, proj_out;  // matrices or 1 x 1 kernels
     std::vector<transformer_block> blocks;
 
-    // `context`: [context width, tokens, 1, images]. One image of x serves them all up to the first cross-attention,
-    // where they begin to differ.
-    ggml_tensor *build(graph &g, ggml_tensor *x, ggml_tensor *context) const;
+    // One image of x serves all images of the text up to the first cross-attention, where they begin to differ.
+    ggml_tensor *build(graph &g, ggml_tensor *x, prompt &text) const;
 };
 
 struct head_rule {

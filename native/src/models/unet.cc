@@ -165,13 +165,13 @@ ggml_tensor *unet::build_time(built &b, int64_t images) const {
     return linear(g, label, label_->out, {time, nullptr, activation::silu});
 }
 
-ggml_tensor *unet::build_block(graph &g, const block &b, ggml_tensor *x, ggml_tensor *time, ggml_tensor *context,
+ggml_tensor *unet::build_block(graph &g, const block &b, ggml_tensor *x, ggml_tensor *time, prompt &text,
                                const ggml_tensor *next_skip) const {
     for (const module &m : b) {
         if (const auto *r = std::get_if<resnet>(&m)) {
             x = r->build(g, x, time);
         } else if (const auto *t = std::get_if<transformer>(&m)) {
-            x = t->build(g, x, context);
+            x = t->build(g, x, text);
         } else if (const auto *d = std::get_if<downsample>(&m)) {
             x = conv_down(g, x, d->conv, true);
         } else if (const auto *u = std::get_if<upsample>(&m)) {
@@ -196,15 +196,15 @@ unet::built unet::build(const aq_unet_call &call, bool alike) {
     graph &g = *b.nodes;
     const int64_t images = alike ? 1 : call.batch;
     b.latent = g.input({in_channels_, call.width, call.height, images});
-    b.context = g.input({context_width_, call.tokens, 1, call.batch});
+    b.text = std::make_unique<prompt>(*host, context_width_, call.tokens, call.batch);
     ggml_tensor *time = build_time(b, images);
     ggml_tensor *x = b.latent;
     std::vector<ggml_tensor *> skips;
     for (const block &part : input_blocks_) {
-        x = build_block(g, part, x, time, b.context, nullptr);
+        x = build_block(g, part, x, time, *b.text, nullptr);
         skips.push_back(x);
     }
-    x = build_block(g, middle_block_, x, time, b.context, nullptr);
+    x = build_block(g, middle_block_, x, time, *b.text, nullptr);
     for (const output_block &part : output_blocks_) {
         if (part.takes_skip) {
             ggml_tensor *skip = skips.back();
@@ -214,13 +214,15 @@ unet::built unet::build(const aq_unet_call &call, bool alike) {
             }
             x = concat(g, x, repeat(g, skip, x->ne[3]));
         }
-        x = build_block(g, part.modules, x, time, b.context, skips.empty() ? nullptr : skips.back());
+        x = build_block(g, part.modules, x, time, *b.text, skips.empty() ? nullptr : skips.back());
     }
     if (x->ne[1] != call.width || x->ne[2] != call.height) {
         throw failure(AQ_INVALID_MODEL, "the UNet's output has another size than its input");
     }
     x = repeat(g, x, call.batch);
-    g.allocate(conv(g, group_norm(g, x, out_norm_, 1e-5f, true), out_conv_));
+    ggml_tensor *output = conv(g, group_norm(g, x, out_norm_, 1e-5f, true), out_conv_);
+    b.text->allocate();
+    g.allocate(output);
     return b;
 }
 
@@ -234,10 +236,9 @@ void unet::evaluate(const aq_unet_call &call) {
         timestep_embedding(call.timesteps[i], model_channels_, times.data() + i * model_channels_);
     }
     fill(b.time, times.data());
-    // Sequences and vectors already are channels-last.
-    fill(b.context, call.context);
     fill(b.label, call.label);
     fill(b.guidance, call.guidance);
+    b.text->update(call.context);
     b.nodes->run();
     write_planes(b.nodes->output(), call.output, call.output_count);
 }

@@ -36,8 +36,9 @@ private:
     };
 
     struct built {
+        std::unique_ptr<prompt> text;
         std::unique_ptr<graph> nodes;
-        ggml_tensor *latent, *time, *context;
+        ggml_tensor *latent, *time;
         ggml_tensor *label = nullptr, *guidance = nullptr;  // where the network takes them
     };
 
@@ -50,7 +51,7 @@ private:
     block read_block(const layer_reader &from, int64_t &channels);
     built build(const aq_unet_call &call, bool alike);
     ggml_tensor *build_time(built &b, int64_t images) const;
-    ggml_tensor *build_block(graph &g, const block &b, ggml_tensor *x, ggml_tensor *time, ggml_tensor *context,
+    ggml_tensor *build_block(graph &g, const block &b, ggml_tensor *x, ggml_tensor *time, prompt &text,
                              const ggml_tensor *next_skip) const;
 
     head_rule heads_;

@@ -121,8 +121,7 @@ aq_vae_info vae::info() const {
 
 ggml_tensor *vae::build_middle(graph &g, const half &h, ggml_tensor *x) {
     x = h.middle1.build(g, x, nullptr);
-    const operand normed = group_norm(g, x, h.attention_norm, 1e-6f, false);
-    x = h.attention.build(g, normed, normed, x);
+    x = h.attention.build(g, group_norm(g, x, h.attention_norm, 1e-6f, false), x);
     return h.middle2.build(g, x, nullptr);
 }
 

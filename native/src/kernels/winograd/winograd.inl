@@ -11,7 +11,7 @@ namespace aq::AQ_ISA {
 constexpr int64_t winograd_channels = 160;        // of the largest block of the sum
 constexpr int64_t winograd_outputs = 32;          // of a group
 constexpr int64_t longest_strip = 120;            // tiles
-constexpr int64_t strip_floats = 3 * 512 * 1024;  // of a strip's transformed input
+constexpr int64_t strip_floats = 3 * 1024 * 1024;  // of a strip's transformed input
 static_assert(longest_strip % tile_rows == 0 && winograd_outputs % lanes == 0, "strips and groups are whole tiles");
 
 // One plain convolution: the whole, or one parity of an upsampling one.

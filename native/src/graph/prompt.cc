@@ -1,0 +1,35 @@
+#include "graph/prompt.h"
+
+#include <string.h>
+
+#include "graph/nodes.h"
+
+namespace aq {
+
+prompt::prompt(engine &on, int64_t width, int64_t tokens, int64_t images)
+    : nodes_(on), context_(nodes_.input({width, tokens, 1, images})) {
+    nodes_.keep(context_);  // to compare with the next one
+}
+
+ggml_tensor *prompt::linear(graph &reader, const product_layer &layer) {
+    last_ = aq::linear(nodes_, context_, layer);
+    nodes_.keep(last_);
+    ggml_tensor *seen = reader.input(extent_of(last_));
+    read_.push_back({seen, last_});
+    return seen;
+}
+
+void prompt::allocate() {
+    if (last_ == nullptr) return;
+    nodes_.allocate(last_);
+    for (auto &[seen, computed] : read_) seen->data = computed->data;
+}
+
+void prompt::update(const float *context) {
+    if (last_ == nullptr) return;
+    if (nodes_.complete() && memcmp(context_->data, context, ggml_nbytes(context_)) == 0) return;
+    memcpy(context_->data, context, ggml_nbytes(context_));
+    nodes_.run();
+}
+
+}  // namespace aq

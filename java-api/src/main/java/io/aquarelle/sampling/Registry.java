@@ -41,6 +41,11 @@ final class Registry<T> {
         return entry(name).value;
     }
 
+    /** The name as listed. */
+    String name(String name) {
+        return entry(name).name;
+    }
+
     String displayName(String name) {
         return entry(name).displayName;
     }

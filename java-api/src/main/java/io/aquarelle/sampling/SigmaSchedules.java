@@ -54,6 +54,16 @@ public final class SigmaSchedules {
     }
 
     /**
+     * The schedule's name among {@link #names}: "default" and A1111's "automatic" are the one that suits the sampler.
+     *
+     * @throws IllegalArgumentException if there is no such schedule or sampler; the message lists the names
+     */
+    public static String named(String name, String sampler) {
+        String suited = Samplers.defaultSchedule(sampler);
+        return name.equalsIgnoreCase("default") || name.equalsIgnoreCase("automatic") ? suited : REGISTRY.name(name);
+    }
+
+    /**
      * Noise levels of one's own.
      *
      * @param levels falling strictly, above 0; a last 0 may be there or not

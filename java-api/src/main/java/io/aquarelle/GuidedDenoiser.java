@@ -61,34 +61,52 @@ final class GuidedDenoiser implements Denoiser {
 
     @Override
     public float[] denoise(float[] x, float sigma) {
+        float[] input = scaled(x, sigma);
+        float timestep = schedule.timestep(sigma);
+        float[] output = guidance == 1
+                ? evaluate(input, timestep, conditional, 1)
+                : both(input, timestep).guided(guidance);
+        return prediction.denoised(x, output, sigma);
+    }
+
+    @Override
+    public Estimates estimates(float[] x, float sigma) {
+        Outputs outputs = both(scaled(x, sigma), schedule.timestep(sigma));
+        return new Estimates(
+                prediction.denoised(x, outputs.guided(guidance), sigma),
+                prediction.denoised(x, outputs.without, sigma));
+    }
+
+    /** What the UNet takes: the latent to its scale, and what goes beside it. */
+    private float[] scaled(float[] x, float sigma) {
         float[] input = Arrays.copyOf(x, x.length + beside.length);
         float scale = prediction.inputScale(sigma);
         for (int i = 0; i < x.length; i++) {
             input[i] *= scale;
         }
         System.arraycopy(beside, 0, input, x.length, beside.length);
-        return prediction.denoised(x, guided(input, schedule.timestep(sigma)), sigma);
+        return input;
     }
 
-    private float[] guided(float[] input, float timestep) {
-        if (guidance == 1) {
-            return evaluate(input, timestep, conditional, 1);
+    /** What the UNet makes of a latent with and without the prompt. */
+    private record Outputs(float[] with, float[] without) {
+        float[] guided(float guidance) {
+            float[] guided = new float[with.length];
+            for (int i = 0; i < with.length; i++) {
+                guided[i] = without[i] + guidance * (with[i] - without[i]);
+            }
+            return guided;
         }
-        float[] with;
-        float[] without;
+    }
+
+    private Outputs both(float[] input, float timestep) {
         if (conditional.tokens() == unconditional.tokens()) {
             // Both in one batch: the weights are read once.
             float[] both = evaluate(twice(input), timestep, conditional.and(unconditional), 2);
-            with = Arrays.copyOfRange(both, 0, both.length / 2);
-            without = Arrays.copyOfRange(both, both.length / 2, both.length);
-        } else {
-            with = evaluate(input, timestep, conditional, 1);
-            without = evaluate(input, timestep, unconditional, 1);
+            int half = both.length / 2;
+            return new Outputs(Arrays.copyOfRange(both, 0, half), Arrays.copyOfRange(both, half, both.length));
         }
-        for (int i = 0; i < with.length; i++) {
-            with[i] = without[i] + guidance * (with[i] - without[i]);
-        }
-        return with;
+        return new Outputs(evaluate(input, timestep, conditional, 1), evaluate(input, timestep, unconditional, 1));
     }
 
     private float[] evaluate(float[] input, float timestep, Condition condition, int batch) {

@@ -1,8 +1,10 @@
 package io.aquarelle;
 
 import io.aquarelle.sampling.RandomSources;
+import io.aquarelle.sampling.SamplerOptions;
 import io.aquarelle.sampling.Samplers;
 import io.aquarelle.sampling.SigmaSchedules;
+import java.util.List;
 import java.util.concurrent.ThreadLocalRandom;
 import org.jspecify.annotations.Nullable;
 
@@ -14,14 +16,22 @@ import org.jspecify.annotations.Nullable;
  * @param negativePrompt what it does not show, likewise
  * @param width pixels, a multiple of 8 from 8 to 8192
  * @param height pixels, likewise
- * @param steps sampling steps, 1 to 1000
+ * @param steps sampling steps, 1 to 1000; with {@code sigmas}, as many as those
  * @param guidance scale of classifier-free guidance (Ho and Salimans, arXiv 2207.12598); 1 leaves the negative prompt
  *     out
  * @param seed where the noise of the first picture starts, an unsigned 64-bit number; each further one adds 1
  * @param rng random source, one of {@link RandomSources#names}
  * @param sampler one of {@link Samplers#names}
- * @param schedule one of {@link SigmaSchedules#names}
+ * @param schedule one of {@link SigmaSchedules#names}; "default" becomes the one that suits the sampler
+ * @param sigmas noise levels in place of a schedule, as {@link SigmaSchedules#custom} takes them; empty for none
+ * @param eta how much fresh noise samplers add that add any, see {@link SamplerOptions#eta}; null is the sampler's choice
  * @param batch number of pictures, 1 to 1000
+ * @param image what to start from; cut and resized to the size asked for. Null starts from noise alone
+ * @param strength how far from the image: 0 keeps it, 1 draws all steps (see A1111's denoising strength); without an
+ *     image of no effect
+ * @param mask what of the image to draw anew, cut and resized likewise: cells of the latent with light pixels are, and
+ *     white pixels show it, black ones the image, grey ones some of both. Null is all of it. At strength 1 the image
+ *     leaves no trace under white
  * @param clipSkip 1 takes the text encoder's last layer, 2 the one before, and so on; 0 what the model was trained on
  * @param sizes what SDXL is told of the picture's sizes; null for the size to draw. Other models take none
  */
@@ -36,10 +46,16 @@ public record ImageRequest(
         String rng,
         String sampler,
         String schedule,
+        List<Float> sigmas,
+        @Nullable Float eta,
         int batch,
+        @Nullable Picture image,
+        float strength,
+        @Nullable Picture mask,
         int clipSkip,
         @Nullable PictureSizes sizes) {
-    private static final int MAX_SIDE = 8192;
+    private static final int MAX_SIDE = Picture.MAX_SIDE;
+    private static final int DEFAULT_SIDE = 512;
     private static final int MAX_COUNT = 1000;
     private static final int PIXELS_PER_CELL = 8;
     private static final int MAX_PROMPT = 20_000;
@@ -50,6 +66,10 @@ public record ImageRequest(
         requirePrompt("negative prompt", negativePrompt);
         requireSide("width", width);
         requireSide("height", height);
+        sigmas = List.copyOf(sigmas);
+        if (!sigmas.isEmpty()) {
+            steps = SigmaSchedules.custom(sigmas).length - 1;
+        }
         requireRange("steps", steps, 1, MAX_COUNT);
         requireRange("batch count", batch, 1, MAX_COUNT);
         requireRange("clip skip", clipSkip, 0, MAX_COUNT);
@@ -59,7 +79,14 @@ public record ImageRequest(
         }
         RandomSources.byName(rng, seed);
         Samplers.byName(sampler);
-        SigmaSchedules.byName(schedule);
+        SamplerOptions.requireEta(eta);
+        if (!(strength >= 0 && strength <= 1)) {
+            throw new IllegalArgumentException("strength is " + strength + "; it must be 0 to 1");
+        }
+        if (mask != null && image == null) {
+            throw new IllegalArgumentException("a mask needs an image to lie on; give one, or no mask");
+        }
+        schedule = SigmaSchedules.named(schedule, sampler);
     }
 
     private static void requirePrompt(String name, String text) {
@@ -105,7 +132,12 @@ public record ImageRequest(
                 .rng(rng)
                 .sampler(sampler)
                 .schedule(schedule)
+                .sigmas(sigmas)
+                .eta(eta)
                 .batch(batch)
+                .image(image)
+                .strength(strength)
+                .mask(mask)
                 .clipSkip(clipSkip)
                 .sizes(sizes);
     }
@@ -114,16 +146,23 @@ public record ImageRequest(
     public static final class Builder {
         private final String prompt;
         private String negativePrompt = "";
-        private int width = 512;
-        private int height = 512;
+        private @Nullable Integer width;
+        private @Nullable Integer height;
+        private int suitedWidth = DEFAULT_SIDE;
+        private int suitedHeight = DEFAULT_SIDE;
         private int steps = 20;
         private float guidance = 7;
         // Short enough to be read and typed again.
         private long seed = ThreadLocalRandom.current().nextInt(Integer.MAX_VALUE);
         private String rng = "cuda";
         private String sampler = "euler_a";
-        private String schedule = "discrete";
+        private String schedule = "default";
+        private List<Float> sigmas = List.of();
+        private @Nullable Float eta;
         private int batch = 1;
+        private @Nullable Picture image;
+        private float strength = 0.75f;
+        private @Nullable Picture mask;
         private int clipSkip = 0;
         private @Nullable PictureSizes sizes;
 
@@ -136,9 +175,27 @@ public record ImageRequest(
             return this;
         }
 
+        /** Width and height at once. */
         public Builder size(int width, int height) {
-            this.width = width;
-            this.height = height;
+            return width(width).height(height);
+        }
+
+        /** Without this, the width is that of the image to start from, to the nearest that can be drawn. */
+        public Builder width(int value) {
+            width = value;
+            return this;
+        }
+
+        /** Without this, the height is that of the image to start from, to the nearest that can be drawn. */
+        public Builder height(int value) {
+            height = value;
+            return this;
+        }
+
+        /** The size where neither it nor an image is given. */
+        Builder suitedSize(int width, int height) {
+            suitedWidth = width;
+            suitedHeight = height;
             return this;
         }
 
@@ -173,8 +230,36 @@ public record ImageRequest(
             return this;
         }
 
+        /** Noise levels in place of a schedule and a number of steps. */
+        public Builder sigmas(List<Float> levels) {
+            sigmas = levels;
+            return this;
+        }
+
+        public Builder eta(@Nullable Float value) {
+            eta = value;
+            return this;
+        }
+
         public Builder batch(int value) {
             batch = value;
+            return this;
+        }
+
+        /** Starts from an image instead of from noise alone. */
+        public Builder image(@Nullable Picture value) {
+            image = value;
+            return this;
+        }
+
+        public Builder strength(float value) {
+            strength = value;
+            return this;
+        }
+
+        /** Draws only the light parts of the mask anew. */
+        public Builder mask(@Nullable Picture value) {
+            mask = value;
             return this;
         }
 
@@ -197,17 +282,26 @@ public record ImageRequest(
             return new ImageRequest(
                     prompt,
                     negativePrompt,
-                    width,
-                    height,
+                    width != null ? width : image != null ? drawable(image.width()) : suitedWidth,
+                    height != null ? height : image != null ? drawable(image.height()) : suitedHeight,
                     steps,
                     guidance,
                     seed,
                     rng,
                     sampler,
                     schedule,
+                    sigmas,
+                    eta,
                     batch,
+                    image,
+                    strength,
+                    mask,
                     clipSkip,
                     sizes);
+        }
+
+        private static int drawable(int side) {
+            return Math.max(Math.round(side / (float) PIXELS_PER_CELL), 1) * PIXELS_PER_CELL;
         }
     }
 }

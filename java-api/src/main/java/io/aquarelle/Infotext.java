@@ -33,13 +33,25 @@ final class Infotext {
         var settings = new LinkedHashMap<String, String>();
         settings.put("Steps", String.valueOf(request.steps()));
         settings.put("Sampler", Samplers.displayName(request.sampler()));
-        settings.put("Schedule type", SigmaSchedules.displayName(request.schedule()));
+        if (request.sigmas().isEmpty()) {
+            settings.put("Schedule type", SigmaSchedules.displayName(request.schedule()));
+        } else {
+            String sigmas = request.sigmas().stream().map(Infotext::number).collect(Collectors.joining(", "));
+            settings.put("Custom Sigmas", "[" + sigmas + "]"); // stable-diffusion.cpp's name; A1111 has none
+        }
         settings.put("CFG scale", number(request.guidance()));
         settings.put("Seed", Long.toUnsignedString(seed));
         settings.put("Size", request.width() + "x" + request.height());
         settings.put("Model", name(model));
+        if (request.image() != null) {
+            settings.put("Denoising strength", number(request.strength()));
+        }
         if (request.clipSkip() > 1) {
             settings.put("Clip skip", String.valueOf(request.clipSkip()));
+        }
+        if (request.eta() != null) {
+            boolean ddim = Samplers.displayName(request.sampler()).startsWith("DDIM");
+            settings.put(ddim ? "Eta DDIM" : "Eta", number(request.eta()));
         }
         String rng = RandomSources.displayName(request.rng());
         if (!rng.equals(ASSUMED_RNG)) {

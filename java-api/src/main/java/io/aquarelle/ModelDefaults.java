@@ -6,20 +6,20 @@ import io.aquarelle.sampling.Prediction;
 
 /**
  * What suits a model where a request does not say: the size that it was trained on, and the steps, guidance, sampler and
- * schedule that those who made it advise.
+ * schedule that those who made it advise; "default" is the schedule that suits the sampler.
  */
 public record ModelDefaults(int width, int height, int steps, float guidance, String sampler, String schedule) {
     /** The defaults of a kind of model. */
     public static ModelDefaults of(ModelSpec spec) {
         int side = side(spec);
         return switch (spec.distillation()) {
-            case NONE -> new ModelDefaults(side, side, 20, 7, "euler_a", "discrete");
+            case NONE -> new ModelDefaults(side, side, 20, 7, "euler_a", "default");
             // Both Turbos were trained on 512; one step, as it starts at the highest noise level.
-            case TURBO -> new ModelDefaults(512, 512, 1, 1, "euler_a", "discrete");
-            case SDXS -> new ModelDefaults(512, 512, 1, 1, "euler", "discrete");
-            case LIGHTNING -> new ModelDefaults(side, side, 4, 1, "euler", "discrete");
-            case LCM -> new ModelDefaults(side, side, 4, 8, "euler_a", "discrete");
-            case LCM_LORA -> new ModelDefaults(side, side, 4, 1, "euler_a", "discrete");
+            case TURBO -> new ModelDefaults(512, 512, 1, 1, "euler_a", "default");
+            case SDXS -> new ModelDefaults(512, 512, 1, 1, "euler", "default");
+            case LIGHTNING -> new ModelDefaults(side, side, 4, 1, "euler", "sgm_uniform");
+            case LCM -> new ModelDefaults(side, side, 4, 8, "lcm", "default");
+            case LCM_LORA -> new ModelDefaults(side, side, 4, 1, "lcm", "default");
         };
     }
 

@@ -13,6 +13,8 @@ import io.aquarelle.sampling.NoiseSchedule;
 import io.aquarelle.sampling.NoiseSource;
 import io.aquarelle.sampling.Prediction;
 import io.aquarelle.sampling.RandomSources;
+import io.aquarelle.sampling.Sampler;
+import io.aquarelle.sampling.SamplerOptions;
 import io.aquarelle.sampling.Samplers;
 import io.aquarelle.sampling.SigmaSchedules;
 import java.io.IOException;
@@ -139,7 +141,7 @@ public final class Pipeline implements AutoCloseable {
     public ImageRequest.Builder request(String prompt) {
         ModelDefaults defaults = ModelDefaults.of(spec);
         return ImageRequest.builder(prompt)
-                .size(defaults.width(), defaults.height())
+                .suitedSize(defaults.width(), defaults.height())
                 .steps(defaults.steps())
                 .guidance(defaults.guidance())
                 .sampler(defaults.sampler())
@@ -252,18 +254,18 @@ public final class Pipeline implements AutoCloseable {
         listener.progress(new Progress(Phase.TEXT, 0, 2, 2));
         Condition conditional = condition(prompt, AESTHETICS, request);
         Condition unconditional = condition(negative, NEGATIVE_AESTHETICS, request);
-        float[] beside = beside(height, width, control);
-
-        float[] sigmas = SigmaSchedules.byName(request.schedule()).sigmas(noiseSchedule, request.steps());
+        StartPicture start = start(request, height, width, listener, control);
+        float[] beside = beside(request, start, height, width, control);
+        float[] sigmas = StartPicture.sigmas(sigmas(request), request.image() == null ? 1 : request.strength());
+        Sampler sampler = Samplers.byName(request.sampler(), new SamplerOptions(request.eta(), noiseSchedule));
         List<GeneratedImage> images = new ArrayList<>();
         for (int i = 0; i < request.batch(); i++) {
             int image = i;
             long seed = request.seed() + i;
             NoiseSource noise = RandomSources.byName(request.rng(), seed);
-            float[] latent = noise.normal(networks.vae().latentChannels() * height * width);
-            for (int j = 0; j < latent.length; j++) {
-                latent[j] *= sigmas[0];
-            }
+            float[] fresh = noise.normal(networks.vae().latentChannels() * height * width);
+            float[] kept = start.latent(RandomSources.byName(request.rng(), seed), fresh.length);
+            float[] latent = start.noised(kept, fresh, sigmas[0], request.strength());
             GuidedDenoiser denoiser = new GuidedDenoiser(
                     networks.unet(),
                     prediction,
@@ -278,19 +280,50 @@ public final class Pipeline implements AutoCloseable {
                     control);
             int steps = sigmas.length - 1;
             listener.progress(new Progress(Phase.DENOISE, image, 0, steps));
-            latent = Samplers.byName(request.sampler())
-                    .sample(
-                            denoiser,
-                            latent,
-                            sigmas,
-                            noise,
-                            (step, denoised) -> listener.progress(new Progress(Phase.DENOISE, image, step + 1, steps)));
+            if (steps > 0) {
+                latent = sampler.sample(
+                        start.keeping(kept, denoiser),
+                        latent,
+                        sigmas,
+                        noise,
+                        (step, denoised) -> listener.progress(new Progress(Phase.DENOISE, image, step + 1, steps)));
+                latent = start.blend(latent, kept);
+            }
 
             listener.progress(new Progress(Phase.DECODE, image, 0, 1));
             images.add(decode(latent, height, width, seed, request, denoiser.calls(), control));
             listener.progress(new Progress(Phase.DECODE, image, 1, 1));
         }
         return images;
+    }
+
+    private StartPicture start(
+            ImageRequest request, int height, int width, ProgressListener listener, CallControl control) {
+        if (request.image() == null) {
+            return StartPicture.NONE;
+        }
+        Autoencoder vae = networks.vae();
+        if (!vae.hasEncoder()) {
+            throw new IllegalArgumentException(
+                    checkpoint.path() + " has a VAE without encoder; it cannot start from an image");
+        }
+        listener.progress(new Progress(Phase.ENCODE, 0, 0, 1));
+        float[] planes =
+                request.image().fitted(request.width(), request.height()).planes();
+        float[] moments = vae.encode(planes, 1, height, width, control);
+        listener.progress(new Progress(Phase.ENCODE, 0, 1, 1));
+        float[] mask = request.mask() == null
+                ? null
+                : StartPicture.cells(request.mask().fitted(request.width(), request.height()), vae.factor());
+        return new StartPicture(moments, spec.latentScale(), mask);
+    }
+
+    private float[] sigmas(ImageRequest request) {
+        if (!request.sigmas().isEmpty()) {
+            return SigmaSchedules.custom(request.sigmas());
+        }
+        boolean xl = spec.family().isXl() && request.schedule().equals("ays"); // it has levels for each of the two
+        return SigmaSchedules.byName(xl ? "ays_sdxl" : request.schedule()).sigmas(noiseSchedule, request.steps());
     }
 
     private TextEmbedding embed(String prompt, ImageRequest request, CallControl control) {
@@ -310,25 +343,39 @@ public final class Pipeline implements AutoCloseable {
     }
 
     /**
-     * What inpainting and editing models get behind the latent where no picture is given: a mask that hides all (1)
-     * and the latent of the grey picture that is then left, or the latent of no picture, which is 0.
+     * What inpainting and editing models get behind the latent. For inpainting that is the mask of what is drawn anew,
+     * and the latent of the picture with grey in its place; without a picture, all of it. For editing it is the latent of
+     * no picture, which is 0.
      */
-    private float[] beside(int height, int width, CallControl control) {
+    private float[] beside(ImageRequest request, StartPicture start, int height, int width, CallControl control) {
         Autoencoder vae = networks.vae();
         int cells = height * width;
         int latent = vae.latentChannels() * cells;
         float[] beside = new float[networks.unet().inChannels() * cells - latent];
         if (beside.length > latent) {
-            Arrays.fill(beside, 0, cells, 1);
+            float[] mask = start.mask();
+            if (mask == null) {
+                Arrays.fill(beside, 0, cells, 1);
+            } else {
+                System.arraycopy(mask, 0, beside, 0, cells);
+            }
             if (vae.hasEncoder()) {
-                float[] grey = new float[vae.imageChannels() * cells * vae.factor() * vae.factor()];
-                float[] moments = vae.encode(grey, 1, height, width, control);
+                float[] moments = vae.encode(unmasked(request), 1, height, width, control);
                 for (int i = 0; i < latent; i++) {
                     beside[cells + i] = moments[i] * spec.latentScale();
                 }
             }
         }
         return beside;
+    }
+
+    /** [3][height][width] of the image to start from with grey where it is drawn anew. */
+    private static float[] unmasked(ImageRequest request) {
+        int width = request.width();
+        int height = request.height();
+        return request.image() == null || request.mask() == null
+                ? new float[3 * width * height]
+                : request.image().fitted(width, height).planes(request.mask().fitted(width, height));
     }
 
     private GeneratedImage decode(
@@ -354,10 +401,24 @@ public final class Pipeline implements AutoCloseable {
         return new GeneratedImage(
                 request.width(),
                 request.height(),
-                rgb(planes),
+                keepUnmasked(rgb(planes), request),
                 seed,
                 Infotext.of(request, seed, checkpoint.path()),
                 unetCalls);
+    }
+
+    /** The pixels of the image to start from where a mask says that they stay, as in A1111. */
+    private static byte[] keepUnmasked(byte[] rgb, ImageRequest request) {
+        if (request.image() == null || request.mask() == null) {
+            return rgb;
+        }
+        int width = request.width();
+        int height = request.height();
+        Picture drawn = Picture.of(width, height, rgb);
+        return request.image()
+                .fitted(width, height)
+                .under(drawn, request.mask().fitted(width, height))
+                .rgb();
     }
 
     /** [3][pixels] from -1 to 1, to [pixels][3] bytes, rounding half up. */

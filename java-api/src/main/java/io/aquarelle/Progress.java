@@ -9,10 +9,12 @@ package io.aquarelle;
  * @param total steps of this phase
  */
 public record Progress(Phase phase, int image, int step, int total) {
-    /** The parts of a generation, in order; text once, the others for each picture. */
+    /** The parts of a generation, in order; text and encoding once, the others for each picture. */
     public enum Phase {
         /** The prompt goes through the text encoder. */
         TEXT,
+        /** The picture to start from, if there is one, goes through the VAE. */
+        ENCODE,
         /** The sampler takes the latent from noise to a picture. */
         DENOISE,
         /** The VAE turns the latent into pixels. */

@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.util.List;
 import org.junit.jupiter.api.Test;
 
 class ImageRequestTest {
@@ -40,14 +41,53 @@ class ImageRequestTest {
     @Test
     void builderOfARequestMakesItsEqual() {
         var sizes = new PictureSizes(1, 2, 3, 4, 5, 6);
-        ImageRequest request = new ImageRequest("x", "y", 64, 72, 3, 2.5f, 9, "cpu", "euler", "karras", 4, 2, sizes);
+        ImageRequest request = new ImageRequest(
+                "x", "y", 64, 72, 3, 2.5f, 9, "cpu", "euler", "karras", List.of(), null, 4, null, 0.5f, null, 2, sizes);
         assertEquals(request, request.toBuilder().build());
+        ImageRequest more =
+                request.toBuilder().sigmas(List.of(14f, 3f)).eta(0.5f).build();
+        assertEquals(more, more.toBuilder().build());
+        assertNotEquals(request, more);
+    }
+
+    @Test
+    void defaultScheduleIsTheSamplers() {
+        assertEquals("lcm", request().sampler("lcm").build().schedule());
+        assertEquals(
+                "leading",
+                request().sampler("DDIM").schedule("Automatic").build().schedule());
+        assertEquals(
+                "karras", request().sampler("lcm").schedule("Karras").build().schedule());
+    }
+
+    @Test
+    void ownSigmasCountTheSteps() {
+        assertEquals(2, request().sigmas(List.of(14f, 3f)).build().steps());
+        assertEquals(2, request().steps(9).sigmas(List.of(14f, 3f, 0f)).build().steps());
+        assertRefused(request().sigmas(List.of(3f, 14f)), "sigmas", "14.0");
+        assertRefused(request().sigmas(List.of(0f)), "sigmas");
+        assertRefused(request().eta(-1f), "eta", "-1.0");
     }
 
     @Test
     void seedIsRandomUnlessGiven() {
         assertNotEquals(ImageRequest.of("x").seed(), ImageRequest.of("x").seed());
         assertEquals(-3, request().seed(-3).build().seed());
+    }
+
+    @Test
+    void imagesGiveTheSizeAndMasksNeedThem() {
+        Picture picture = Picture.of(35, 4, new byte[3 * 35 * 4]);
+        ImageRequest request = request().image(picture).build();
+        assertEquals(32, request.width());
+        assertEquals(8, request.height());
+        assertEquals(0.75f, request.strength());
+        assertEquals(64, request().image(picture).width(64).build().width());
+        assertEquals(request, request.toBuilder().build());
+        assertRefused(request().mask(picture), "mask", "image");
+        assertRefused(request().strength(1.01f), "strength", "1.01");
+        assertRefused(request().strength(-0.1f), "strength");
+        assertRefused(request().strength(Float.NaN), "strength", "NaN");
     }
 
     @Test

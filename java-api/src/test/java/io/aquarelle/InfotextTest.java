@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.nio.file.Path;
+import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -57,6 +58,22 @@ class InfotextTest {
             Model: v1-5-pruned.emaonly, Clip skip: 2, RNG: CPU, Version: Aquarelle\s\
             """;
         assertEquals(expected + Version.current(), Infotext.of(request, 123456789012L, MODEL));
+    }
+
+    @Test
+    void etaAndOwnSigmasAreNamed() {
+        String text = settings(apple().eta(0.5f).sigmas(List.of(14.5f, 3f, 0.25f)));
+        assertTrue(text.startsWith("Steps: 3, Sampler: Euler a, Custom Sigmas: \"[14.5, 3, 0.25]\", CFG"), text);
+        assertTrue(text.endsWith(", Eta: 0.5"), text);
+        assertTrue(settings(apple().sampler("ddim").eta(1f)).endsWith(", Eta DDIM: 1"));
+        assertFalse(text.contains("Schedule type"));
+    }
+
+    @Test
+    void strengthIsNamedIfThereIsAnImage() {
+        var picture = Picture.of(8, 8, new byte[3 * 8 * 8]);
+        assertTrue(settings(apple().image(picture)).endsWith("Denoising strength: 0.75"));
+        assertFalse(settings(apple().strength(0.5f)).contains("Denoising"));
     }
 
     @Test

@@ -12,6 +12,9 @@ import io.aquarelle.model.Convolution;
 import io.aquarelle.model.EngineOptions;
 import io.aquarelle.model.ModelFormatException;
 import io.aquarelle.model.NanoModel;
+import io.aquarelle.sampling.NoiseSchedule;
+import io.aquarelle.sampling.Samplers;
+import io.aquarelle.sampling.SigmaSchedules;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -68,6 +71,8 @@ class PipelineTest {
                 request("a red apple").steps(4).build(),
                 request("a red apple").sampler("euler").build(),
                 request("a red apple").schedule("karras").build(),
+                request("a red apple").sigmas(List.of(14f, 4f, 1f)).build(),
+                request("a red apple").eta(0.5f).build(),
                 request("a red apple").clipSkip(2).build(),
                 request("a red apple BREAK and a pear").build());
         for (ImageRequest other : others) {
@@ -134,6 +139,47 @@ class PipelineTest {
                 }
             }
         }
+    }
+
+    @Test
+    void everySamplerDrawsOnEverySchedule() {
+        List<String> schedules = SigmaSchedules.names();
+        for (String sampler : Samplers.names()) {
+            // One schedule after the other: each meets each in SamplersTest.
+            int next = Samplers.names().indexOf(sampler) % schedules.size();
+            ImageRequest request = request("x")
+                    .sampler(sampler)
+                    .schedule(schedules.get(next))
+                    .size(32, 32)
+                    .steps(4)
+                    .build();
+            assertArrayEquals(draw(pipeline, request), draw(pipeline, request), sampler);
+        }
+    }
+
+    @Test
+    void theCfgPlusPlusSamplersEvaluateBothBranchesAlways() {
+        ImageRequest.Builder request = request("x").sampler("euler_cfg_pp");
+        assertEquals(
+                6, pipeline.generate(request.guidance(1).build()).getFirst().unetCalls());
+        byte[] plus = draw(pipeline, request.guidance(1).build());
+        assertFalse(Arrays.equals(plus, draw(pipeline, request.sampler("euler").build())));
+        // With the same text on both sides there is nothing to guide.
+        ImageRequest.Builder same = request("x").negativePrompt("x").guidance(3).sampler("euler_cfg_pp");
+        assertArrayEquals(
+                draw(pipeline, same.build()),
+                draw(pipeline, same.sampler("euler").build()));
+    }
+
+    @Test
+    void ownSigmasOfAScheduleDrawWhatItDraws() {
+        List<Float> karras = new ArrayList<>();
+        for (float sigma : SigmaSchedules.KARRAS.sigmas(NoiseSchedule.stableDiffusion(), 3)) {
+            karras.add(sigma);
+        }
+        assertArrayEquals(
+                draw(pipeline, request("x").schedule("karras").build()),
+                draw(pipeline, request("x").sigmas(karras).build()));
     }
 
     @Test

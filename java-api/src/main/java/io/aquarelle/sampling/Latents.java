@@ -1,29 +1,54 @@
 package io.aquarelle.sampling;
 
-/** Arithmetic on whole latents. Every function returns a new array; lengths must agree. */
+/**
+ * Arithmetic on whole latents, in double precision between reading and writing. Every function returns a new array;
+ * lengths must agree.
+ */
 final class Latents {
     private Latents() {}
 
+    /** a x. */
+    static float[] scale(double a, float[] x) {
+        return sum(a, x, 0, x);
+    }
+
     /** a x + b y. */
-    static float[] sum(float a, float[] x, float b, float[] y) {
+    static float[] sum(double a, float[] x, double b, float[] y) {
         float[] sum = new float[x.length];
         for (int i = 0; i < x.length; i++) {
-            sum[i] = a * x[i] + b * y[i];
+            sum[i] = (float) (a * x[i] + b * y[i]);
         }
         return sum;
     }
 
     /** x + b y. */
-    static float[] sum(float[] x, float b, float[] y) {
+    static float[] sum(float[] x, double b, float[] y) {
         return sum(1, x, b, y);
     }
 
+    /** a x + b y + c z. */
+    static float[] sum(double a, float[] x, double b, float[] y, double c, float[] z) {
+        float[] sum = new float[x.length];
+        for (int i = 0; i < x.length; i++) {
+            sum[i] = (float) (a * x[i] + b * y[i] + c * z[i]);
+        }
+        return sum;
+    }
+
     /** (x - y) / divisor. */
-    static float[] difference(float[] x, float[] y, float divisor) {
+    static float[] difference(float[] x, float[] y, double divisor) {
         float[] difference = new float[x.length];
         for (int i = 0; i < x.length; i++) {
-            difference[i] = (x[i] - y[i]) / divisor;
+            difference[i] = (float) ((x[i] - y[i]) / divisor);
         }
         return difference;
+    }
+
+    /**
+     * {@code ratio x + (1 - ratio) denoised}: the exact path from noise level sigma to {@code ratio sigma} if the
+     * estimate stayed as it is, and at the same time Euler's step. Ratio 0 gives the estimate.
+     */
+    static float[] approach(float[] x, float[] denoised, double ratio) {
+        return sum(ratio, x, 1 - ratio, denoised);
     }
 }

@@ -8,7 +8,7 @@ import java.util.Map;
 
 /**
  * Named values in order. Names match whatever their case, spaces, hyphens and underscores, so "Euler a" and
- * "DPM++ 2M SDE" are "euler_a" and "dpm++2m_sde".
+ * "DPM++ 2M SDE" are "euler_a" and "dpm++2m_sde"; so are k-diffusion's and ComfyUI's "k_euler_a" and "dpmpp_2m_sde".
  */
 final class Registry<T> {
     private record Entry<T>(String name, String displayName, T value) {}
@@ -41,6 +41,11 @@ final class Registry<T> {
         return entry(name).value;
     }
 
+    /** The name as listed. */
+    String name(String name) {
+        return entry(name).name;
+    }
+
     String displayName(String name) {
         return entry(name).displayName;
     }
@@ -55,6 +60,9 @@ final class Registry<T> {
     }
 
     private static String key(String name) {
-        return name.toLowerCase(Locale.ROOT).replaceAll("[ _-]", "");
+        return name.toLowerCase(Locale.ROOT)
+                .replaceFirst("^k_", "")
+                .replace("++", "pp")
+                .replaceAll("[ _-]", "");
     }
 }

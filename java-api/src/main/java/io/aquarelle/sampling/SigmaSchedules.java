@@ -1,20 +1,31 @@
 package io.aquarelle.sampling;
 
 import java.util.List;
-import java.util.function.DoubleUnaryOperator;
 
 /** The sigma schedules, by name. */
 public final class SigmaSchedules {
-    /** Timesteps evenly spaced from the last to 0 (k-diffusion's {@code get_sigmas}; "Uniform" in A1111). */
-    public static final SigmaSchedule DISCRETE = SigmaSchedules::discrete;
+    /** Timesteps evenly spaced from the last to 0 ("discrete"; "Uniform" in A1111). */
+    public static final SigmaSchedule DISCRETE = checked(TimestepSchedules::discrete);
 
     /** {@code sigma^(1/7)} evenly spaced from the schedule's largest to its smallest sigma (Karras et al. 2022). */
-    public static final SigmaSchedule KARRAS = SigmaSchedules::karras;
+    public static final SigmaSchedule KARRAS = checked(FormulaSchedules::karras);
 
-    // A1111's "Automatic" is the sampler's own choice, which for both Euler samplers is the uniform schedule.
     private static final Registry<SigmaSchedule> REGISTRY = new Registry<SigmaSchedule>("schedule")
-            .add("discrete", "Uniform", DISCRETE, "normal", "automatic", "default")
-            .add("karras", "Karras", KARRAS);
+            .add("discrete", "Uniform", DISCRETE, "normal")
+            .add("karras", "Karras", KARRAS)
+            .add("exponential", "Exponential", checked(FormulaSchedules::exponential), "polyexponential")
+            .add("ays", "Align Your Steps", checked(TabulatedSchedules::ays))
+            .add("ays_sdxl", "Align Your Steps SDXL", checked(TabulatedSchedules::aysSdxl))
+            .add("gits", "Align Your Steps GITS", checked(TabulatedSchedules::gits))
+            .add("sgm_uniform", "SGM Uniform", checked(TimestepSchedules::sgmUniform))
+            .add("simple", "Simple", checked(TimestepSchedules::simple))
+            .add("smoothstep", "Smoothstep", checked(TimestepSchedules::smoothstep))
+            .add("kl_optimal", "KL Optimal", checked(FormulaSchedules::klOptimal))
+            .add("lcm", "LCM", checked(TimestepSchedules::lcm))
+            .add("bong_tangent", "Bong Tangent", checked(FormulaSchedules::bongTangent))
+            .add("beta", "Beta", checked(TimestepSchedules::beta))
+            .add("leading", "DDIM", checked(TimestepSchedules::leading), "ddim_uniform")
+            .add("trailing", "Trailing", checked(TimestepSchedules::trailing));
 
     private SigmaSchedules() {}
 
@@ -24,7 +35,8 @@ public final class SigmaSchedules {
     }
 
     /**
-     * The schedule with a name of stable-diffusion.cpp or A1111; case, spaces, hyphens and underscores do not matter.
+     * The schedule with a name of stable-diffusion.cpp, A1111 or ComfyUI; case, spaces, hyphens and underscores do not
+     * matter.
      *
      * @throws IllegalArgumentException if there is none; the message lists the names
      */
@@ -41,28 +53,47 @@ public final class SigmaSchedules {
         return REGISTRY.displayName(name);
     }
 
-    private static float[] discrete(NoiseSchedule schedule, int steps) {
-        int last = schedule.steps() - 1;
-        return alongRamp(steps, ramp -> schedule.sigma(last * (1 - ramp)));
+    /**
+     * The schedule's name among {@link #names}: "default" and A1111's "automatic" are the one that suits the sampler.
+     *
+     * @throws IllegalArgumentException if there is no such schedule or sampler; the message lists the names
+     */
+    public static String named(String name, String sampler) {
+        String suited = Samplers.defaultSchedule(sampler);
+        return name.equalsIgnoreCase("default") || name.equalsIgnoreCase("automatic") ? suited : REGISTRY.name(name);
     }
 
-    // Equation 5 of Karras et al. 2022 with rho = 7.
-    private static float[] karras(NoiseSchedule schedule, int steps) {
-        double rho = 7;
-        double max = Math.pow(schedule.sigmaMax(), 1 / rho);
-        double min = Math.pow(schedule.sigmaMin(), 1 / rho);
-        return alongRamp(steps, ramp -> Math.pow(max + ramp * (min - max), rho));
-    }
-
-    /** The values of {@code sigma} at {@code steps} even points from 0 to 1, then 0; a single step takes point 0. */
-    private static float[] alongRamp(int steps, DoubleUnaryOperator sigma) {
-        if (steps < 1) {
-            throw new IllegalArgumentException("steps is " + steps + "; sampling needs at least 1");
+    /**
+     * Noise levels of one's own.
+     *
+     * @param levels falling strictly, above 0; a last 0 may be there or not
+     * @return the levels and a 0
+     * @throws IllegalArgumentException if there is no level or they are not as described
+     */
+    public static float[] custom(List<Float> levels) {
+        int count = !levels.isEmpty() && levels.getLast() == 0 ? levels.size() - 1 : levels.size();
+        if (count < 1) {
+            throw new IllegalArgumentException("sigmas has no noise level above 0; list them from the largest down");
         }
-        float[] sigmas = new float[steps + 1];
-        for (int i = 0; i < steps; i++) {
-            sigmas[i] = (float) sigma.applyAsDouble(i / Math.max(steps - 1.0, 1.0));
+        float[] sigmas = new float[count + 1];
+        for (int i = 0; i < count; i++) {
+            float sigma = levels.get(i);
+            if (!(sigma > 0 && Float.isFinite(sigma)) || i > 0 && sigma >= sigmas[i - 1]) {
+                throw new IllegalArgumentException("sigmas has " + sigma + " as number " + (i + 1)
+                        + "; noise levels must be above 0 and fall from each to the next");
+            }
+            sigmas[i] = sigma;
         }
         return sigmas;
+    }
+
+    /** Checks the number of steps. */
+    private static SigmaSchedule checked(SigmaSchedule function) {
+        return (schedule, steps) -> {
+            if (steps < 1) {
+                throw new IllegalArgumentException("steps is " + steps + "; sampling needs at least 1");
+            }
+            return function.sigmas(schedule, steps);
+        };
     }
 }

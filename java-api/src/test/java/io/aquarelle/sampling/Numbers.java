@@ -2,7 +2,11 @@ package io.aquarelle.sampling;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
+import java.util.List;
 import java.util.function.IntToDoubleFunction;
 
 /** Arrays of expected and made-up values. */
@@ -14,6 +18,19 @@ final class Numbers {
         return Arrays.stream(text.strip().split("\\s+"))
                 .mapToDouble(Double::parseDouble)
                 .toArray();
+    }
+
+    /** The lines of a resource, without those that start with a hash; fields are parted by a bar. */
+    static List<String[]> table(String resource) {
+        try (var stream = Numbers.class.getResourceAsStream(resource)) {
+            return new String(stream.readAllBytes(), StandardCharsets.UTF_8)
+                    .lines()
+                    .filter(line -> !line.startsWith("#"))
+                    .map(line -> line.strip().split(" *\\| *"))
+                    .toList();
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
     }
 
     /** {@code length} values of a function of the index. */

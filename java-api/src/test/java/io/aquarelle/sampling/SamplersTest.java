@@ -4,46 +4,23 @@ import static io.aquarelle.sampling.Numbers.assertClose;
 import static io.aquarelle.sampling.Numbers.filled;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNotSame;
-import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.CancellationException;
 import org.junit.jupiter.api.Test;
 
 class SamplersTest {
-    private static final float[] SIGMAS = {14.5f, 6, 2.5f, 1, 0.4f, 0.1f, 0};
-    private static final float[] LATENT = filled(6, i -> 14.5 * Math.cos(i));
-    private static final NoiseSource NO_NOISE = count -> {
-        throw new AssertionError("noise was drawn");
-    };
-
-    /** The exact estimate for data of two Gaussians around -1 and 1 with variance 1/4. */
-    private static final Denoiser TWO_GAUSSIANS = (x, sigma) -> filled(x.length, i -> {
-        double level = (double) sigma * sigma;
-        double variance = level + 0.25;
-        return (0.25 * x[i] + level * Math.tanh(x[i] / variance)) / variance;
-    });
-
-    // k-diffusion 0.1.1 in float64: sample_euler and sample_euler_ancestral over the same function, sigmas and noise.
-    @Test
-    void latentsEqualKDiffusions() {
-        assertClose(
-                2e-6,
-                "1.04866396 0.723730001 -0.609054418 -1.04257229 -0.815022665 0.460749747",
-                Samplers.EULER.sample(TWO_GAUSSIANS, LATENT, SIGMAS, NO_NOISE, StepListener.NONE));
-        assertClose(
-                2e-6,
-                "-1.13301137 1.10497712 1.6871605 1.30498719 -0.951235694 -1.65584674",
-                Samplers.EULER_ANCESTRAL.sample(TWO_GAUSSIANS, LATENT, SIGMAS, sineNoise(), StepListener.NONE));
-        assertClose(
-                2e-6,
-                "0.236223135 1.27049261 1.35371066 0.173889012 -1.19346244 -1.39604066",
-                Samplers.eulerAncestral(0.5f).sample(TWO_GAUSSIANS, LATENT, SIGMAS, sineNoise(), StepListener.NONE));
-    }
+    private static final float[] SIGMAS = Problems.SIGMAS;
+    private static final float[] LATENT = Problems.LATENT;
+    private static final NoiseSource NO_NOISE = Problems.NO_NOISE;
+    private static final Denoiser TWO_GAUSSIANS = Problems.TWO_GAUSSIANS;
 
     // stable-diffusion.cpp 97d2990: sample_k_diffusion on the same function and sigmas. One PhiloxRNG of seed 42 gives
     // the start and the ancestral noise.
@@ -65,48 +42,11 @@ class SamplersTest {
         return sampler.sample(TWO_GAUSSIANS, latent, SIGMAS, noise, StepListener.NONE);
     }
 
-    /**
-     * For Gaussian data of deviation s the estimate is {@code s^2 x / (s^2 + sigma^2)} and the path is
-     * {@code x(sigma) = x(0) sqrt(s^2 + sigma^2) / s}. All steps shrink together, the last one too, so the sigmas are
-     * no model's.
-     */
-    @Test
-    void eulerConvergesWithOrderOne() {
-        double s = 0.5;
-        float[] start = {10};
-        double exact = 10 * s / Math.hypot(s, 10);
-        double before = Double.NaN;
-        for (int steps : new int[] {50, 100, 200, 400, 800}) {
-            float[] sigmas = filled(steps + 1, i -> 10 * Math.pow(1 - (double) i / steps, 3));
-            float[] end = Samplers.EULER.sample(gaussian(s), start, sigmas, NO_NOISE, StepListener.NONE);
-            double error = end[0] - exact;
-            if (steps > 50) {
-                assertEquals(1, Math.log(before / error) / Math.log(2), 0.05, "order at " + steps + " steps");
-            }
-            before = error;
-        }
-    }
-
-    @Test
-    void ancestralSamplingOfGaussianDataGivesTheirDeviation() {
-        double s = 0.5;
-        NoiseSource noise = RandomSources.philox(11);
-        float[] sigmas = SigmaSchedules.KARRAS.sigmas(NoiseSchedule.stableDiffusion(), 400);
-        float[] first = noise.normal(10_000);
-        float[] latent = filled(first.length, i -> Math.hypot(s, sigmas[0]) * first[i]);
-        float[] sampled = Samplers.EULER_ANCESTRAL.sample(gaussian(s), latent, sigmas, noise, StepListener.NONE);
-        double variance = 0;
-        for (float value : sampled) {
-            variance += (double) value * value / sampled.length;
-        }
-        assertEquals(s, Math.sqrt(variance), 0.02);
-    }
-
     @Test
     void withoutEtaAncestralSamplingIsEulersMethod() {
         float[] euler = Samplers.EULER.sample(TWO_GAUSSIANS, LATENT, SIGMAS, NO_NOISE, StepListener.NONE);
         float[] ancestral =
-                Samplers.eulerAncestral(0).sample(TWO_GAUSSIANS, LATENT, SIGMAS, NO_NOISE, StepListener.NONE);
+                EulerSamplers.ancestral(0).sample(TWO_GAUSSIANS, LATENT, SIGMAS, NO_NOISE, StepListener.NONE);
         assertArrayEquals(euler, ancestral, 2e-6f);
     }
 
@@ -120,6 +60,7 @@ class SamplersTest {
         }
     }
 
+    /** The first estimate of a step is at its sigma, and the listener's; trials may follow. */
     @Test
     void theListenerHearsOfEveryStepWithItsEstimate() {
         for (String name : Samplers.names()) {
@@ -127,18 +68,22 @@ class SamplersTest {
             List<float[]> heard = new ArrayList<>();
             List<Integer> indices = new ArrayList<>();
             Denoiser denoiser = (x, sigma) -> {
-                assertEquals(SIGMAS[estimates.size()], sigma);
-                assertEquals(estimates.size(), heard.size(), "the step before is reported");
-                estimates.add(TWO_GAUSSIANS.denoise(x, sigma));
-                return estimates.getLast().clone();
+                float[] estimate = TWO_GAUSSIANS.denoise(x, sigma);
+                if (estimates.size() == heard.size()) {
+                    assertEquals(SIGMAS[heard.size()], sigma, name);
+                    estimates.add(estimate);
+                } else {
+                    assertTrue(sigma < SIGMAS[heard.size()] && sigma > 0, name);
+                }
+                return estimate.clone();
             };
-            Samplers.byName(name).sample(denoiser, LATENT, SIGMAS, sineNoise(), (index, denoised) -> {
+            Samplers.byName(name).sample(denoiser, LATENT, SIGMAS, Problems.sineNoise(), (index, denoised) -> {
                 indices.add(index);
                 heard.add(denoised.clone());
             });
             assertEquals(List.of(0, 1, 2, 3, 4, 5), indices);
             for (int i = 0; i < heard.size(); i++) {
-                assertArrayEquals(estimates.get(i), heard.get(i));
+                assertArrayEquals(estimates.get(i), heard.get(i), name);
             }
         }
     }
@@ -146,20 +91,21 @@ class SamplersTest {
     @Test
     void aListenerThatThrowsEndsTheRun() {
         for (String name : Samplers.names()) {
-            int[] calls = {0};
-            Denoiser counting = (x, sigma) -> {
-                calls[0]++;
+            boolean[] stopped = {false};
+            Denoiser untilStopped = (x, sigma) -> {
+                assertFalse(stopped[0], name);
                 return TWO_GAUSSIANS.denoise(x, sigma);
             };
             StepListener stop = (index, denoised) -> {
                 if (index == 2) {
+                    stopped[0] = true;
                     throw new CancellationException();
                 }
             };
             Sampler sampler = Samplers.byName(name);
             assertThrows(
-                    CancellationException.class, () -> sampler.sample(counting, LATENT, SIGMAS, sineNoise(), stop));
-            assertEquals(3, calls[0]);
+                    CancellationException.class,
+                    () -> sampler.sample(untilStopped, LATENT, SIGMAS, Problems.sineNoise(), stop));
         }
     }
 
@@ -168,8 +114,8 @@ class SamplersTest {
         for (String name : Samplers.names()) {
             float[] latent = LATENT.clone();
             float[] sigmas = SIGMAS.clone();
-            float[] sampled =
-                    Samplers.byName(name).sample(TWO_GAUSSIANS, latent, sigmas, sineNoise(), StepListener.NONE);
+            float[] sampled = Samplers.byName(name)
+                    .sample(TWO_GAUSSIANS, latent, sigmas, Problems.sineNoise(), StepListener.NONE);
             assertNotSame(latent, sampled);
             assertArrayEquals(LATENT, latent);
             assertArrayEquals(SIGMAS, sigmas);
@@ -208,33 +154,134 @@ class SamplersTest {
             Sampler sampler = Samplers.byName(name);
             var wrong = assertThrows(
                     IllegalStateException.class,
-                    () -> sampler.sample((x, sigma) -> new float[5], LATENT, SIGMAS, sineNoise(), StepListener.NONE));
+                    () -> sampler.sample(
+                            (x, sigma) -> new float[5], LATENT, SIGMAS, Problems.sineNoise(), StepListener.NONE));
             assertTrue(wrong.getMessage().contains("5 values"));
         }
     }
 
     @Test
-    void namesAreThoseOfStableDiffusionCppAndA1111() {
-        assertEquals(List.of("euler", "euler_a"), Samplers.names());
-        for (String name : List.of("euler", "Euler", "k_euler")) {
-            assertSame(Samplers.EULER, Samplers.byName(name));
+    void everySamplerOnEverySchedulePaintsTheSameTwiceWithoutNan() {
+        NoiseSchedule trained = NoiseSchedule.stableDiffusion();
+        for (String schedule : SigmaSchedules.names()) {
+            for (int steps : new int[] {1, 2, 3, 20}) {
+                float[] sigmas = SigmaSchedules.byName(schedule).sigmas(trained, steps);
+                for (String name : Samplers.names()) {
+                    requireFiniteAndSame(name, schedule, TWO_GAUSSIANS, sigmas);
+                }
+            }
         }
-        for (String name : List.of("euler_a", "Euler a", "Euler A", "k_euler_a", "euler_ancestral")) {
-            assertSame(Samplers.EULER_ANCESTRAL, Samplers.byName(name));
+    }
+
+    @Test
+    void aThousandStepsEndNearTheData() {
+        for (String schedule : List.of("discrete", "karras", "exponential", "beta", "sgm_uniform", "bong_tangent")) {
+            float[] sigmas = SigmaSchedules.byName(schedule).sigmas(NoiseSchedule.stableDiffusion(), 1000);
+            for (String name : Samplers.names()) {
+                for (float value : requireFiniteAndSame(name, schedule, TWO_GAUSSIANS::denoise, sigmas)) {
+                    // Five deviations, at most, from the nearer of the two means.
+                    assertEquals(1, Math.abs(value), 2.5, name + " on " + schedule);
+                }
+            }
         }
-        assertEquals("Euler", Samplers.displayName("euler"));
-        assertEquals("Euler a", Samplers.displayName("euler_a"));
+    }
+
+    private static float[] requireFiniteAndSame(String name, String schedule, Denoiser denoiser, float[] sigmas) {
+        float[] latent = Problems.startingAt(sigmas[0]);
+        float[] first =
+                Samplers.byName(name).sample(denoiser, latent, sigmas, RandomSources.philox(1), StepListener.NONE);
+        float[] second =
+                Samplers.byName(name).sample(denoiser, latent, sigmas, RandomSources.philox(1), StepListener.NONE);
+        String what = name + " on " + schedule + " with " + (sigmas.length - 1) + " steps";
+        assertArrayEquals(first, second, what);
+        for (float value : first) {
+            assertTrue(Float.isFinite(value), what);
+        }
+        return first;
+    }
+
+    @Test
+    void withoutGuidanceCfgPlusPlusIsEulersMethod() {
+        float[] euler = Samplers.EULER.sample(TWO_GAUSSIANS, LATENT, SIGMAS, NO_NOISE, StepListener.NONE);
+        float[] plus = Samplers.byName("euler_cfg_pp")
+                .sample(TWO_GAUSSIANS::denoise, LATENT, SIGMAS, NO_NOISE, StepListener.NONE);
+        assertArrayEquals(euler, plus, 2e-6f);
+    }
+
+    @Test
+    void etaIsTheScaleOfTheNoise() {
+        for (String name : List.of("euler_a", "dpm++2s_a", "er_sde", "dpm++2m_sde", "euler_ge", "tcd")) {
+            float[][] latents = new float[3][];
+            for (int i = 0; i < 3; i++) {
+                SamplerOptions options = new SamplerOptions(i / 2f, NoiseSchedule.stableDiffusion());
+                latents[i] = Samplers.byName(name, options)
+                        .sample(
+                                TWO_GAUSSIANS,
+                                LATENT,
+                                SIGMAS,
+                                i == 0 ? NO_NOISE : Problems.sineNoise(),
+                                StepListener.NONE);
+            }
+            assertFalse(Arrays.equals(latents[0], latents[1]), name);
+            assertFalse(Arrays.equals(latents[1], latents[2]), name);
+        }
+        for (float wrong : new float[] {-0.1f, 101, Float.NaN, Float.POSITIVE_INFINITY}) {
+            assertThrows(
+                    IllegalArgumentException.class, () -> new SamplerOptions(wrong, NoiseSchedule.stableDiffusion()));
+        }
+    }
+
+    @Test
+    void namesAreThoseOfThePeers() {
+        List<String> stableDiffusionCpp = List.of(
+                ("euler euler_a heun dpm2 dpm++2s_a dpm++2m dpm++2mv2 ipndm ipndm_v lcm ddim_trailing tcd res_multistep"
+                                + " res_2s er_sde euler_cfg_pp euler_a_cfg_pp euler_ge dpm++2m_sde dpm++2m_sde_bt lms")
+                        .split(" "));
+        assertTrue(Samplers.names().containsAll(stableDiffusionCpp));
+        List<String> a1111 = List.of(
+                "Euler a",
+                "Euler",
+                "LMS",
+                "Heun",
+                "DPM2",
+                "DPM2 a",
+                "DPM++ 2S a",
+                "DPM++ 2M",
+                "DPM++ SDE",
+                "DPM++ 2M SDE",
+                "DPM++ 2M SDE Heun",
+                "DPM++ 3M SDE",
+                "LCM",
+                "DDIM",
+                "PLMS",
+                "UniPC");
+        for (String name : a1111) {
+            assertEquals(name, Samplers.displayName(name));
+        }
+        Map<String, String> aliases = Map.ofEntries(
+                Map.entry("k_euler_ancestral", "Euler a"),
+                Map.entry("EULER A", "Euler a"),
+                Map.entry("k_dpmpp_2m", "DPM++ 2M"),
+                Map.entry("dpm_2_ancestral", "DPM2 a"),
+                Map.entry("dpmpp_2s_ancestral", "DPM++ 2S a"),
+                Map.entry("dpmpp_3m_sde", "DPM++ 3M SDE"),
+                Map.entry("dpmpp_2m_sde_heun", "DPM++ 2M SDE Heun"),
+                Map.entry("uni_pc_bh2", "UniPC bh2"),
+                Map.entry("pndm", "PLMS"),
+                Map.entry("gradient_estimation", "Euler GE"),
+                Map.entry("euler_ancestral_cfg_pp", "Euler a CFG++"));
+        aliases.forEach((alias, name) -> assertEquals(name, Samplers.displayName(alias)));
         var unknown = assertThrows(IllegalArgumentException.class, () -> Samplers.byName("rk4"));
-        assertEquals("unknown sampler 'rk4'; use one of euler, euler_a", unknown.getMessage());
+        assertEquals("unknown sampler 'rk4'; use one of " + String.join(", ", Samplers.names()), unknown.getMessage());
     }
 
-    private static Denoiser gaussian(double s) {
-        return (x, sigma) -> filled(x.length, i -> x[i] * s * s / (s * s + (double) sigma * sigma));
-    }
-
-    /** The k-th value of all is {@code 1.4 sin k}. */
-    private static NoiseSource sineNoise() {
-        int[] drawn = {0};
-        return count -> filled(count, i -> 1.4 * Math.sin(drawn[0]++));
+    @Test
+    void everySamplerHasASchedule() {
+        for (String name : Samplers.names()) {
+            assertTrue(SigmaSchedules.names().contains(Samplers.defaultSchedule(name)), name);
+        }
+        assertEquals("lcm", Samplers.defaultSchedule("tcd"));
+        assertEquals("simple", Samplers.defaultSchedule("ddim_trailing"));
+        assertEquals("discrete", Samplers.defaultSchedule("Euler a"));
     }
 }

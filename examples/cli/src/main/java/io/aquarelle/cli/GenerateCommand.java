@@ -2,6 +2,7 @@ package io.aquarelle.cli;
 
 import io.aquarelle.GeneratedImage;
 import io.aquarelle.ImageRequest;
+import io.aquarelle.Picture;
 import io.aquarelle.Pipeline;
 import io.aquarelle.Progress.Phase;
 import io.aquarelle.model.NativeRuntime;
@@ -11,13 +12,15 @@ import io.aquarelle.sampling.Samplers;
 import io.aquarelle.sampling.SigmaSchedules;
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.HashMap;
 import java.util.Iterator;
 import java.util.List;
+import java.util.Map;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 
-/** {@code aquarelle generate}: text to PNG files. */
+/** {@code aquarelle generate}: text and pictures to PNG files. */
 @Command(name = "generate", description = "Draws what a prompt describes.", sortOptions = false)
 final class GenerateCommand extends ModelCommand {
     @Parameters(
@@ -65,17 +68,17 @@ final class GenerateCommand extends ModelCommand {
     private String rng = "cuda";
 
     @Option(
-            names = "--sampling-method",
+            names = {"--sampling-method", "--sampler"},
             paramLabel = "NAME",
             completionCandidates = SamplerNames.class,
             description = "Sampler; without it, what suits the model, euler_a for most: ${COMPLETION-CANDIDATES}.")
     private String sampler;
 
     @Option(
-            names = "--scheduler",
+            names = {"--scheduler", "--schedule"},
             paramLabel = "NAME",
             completionCandidates = ScheduleNames.class,
-            description = "Noise levels of the steps; without it, what suits the model, discrete for most:"
+            description = "Noise levels of the steps; without it, what suits model and sampler, discrete for most:"
                     + " ${COMPLETION-CANDIDATES}.")
     private String schedule;
 
@@ -84,6 +87,40 @@ final class GenerateCommand extends ModelCommand {
             paramLabel = "eps|v",
             description = "What the UNet predicts, noise or velocity; without it, what the file or the UNet tells.")
     private Prediction prediction;
+
+    @Option(
+            names = "--sigmas",
+            paramLabel = "N,N,...",
+            split = ",",
+            description = "Noise levels of your own instead, falling, as in 14.6,6.5,2.1,0.5; they count the steps.")
+    private List<Float> sigmas = List.of();
+
+    @Option(
+            names = "--eta",
+            paramLabel = "SCALE",
+            description =
+                    "How much fresh noise the sampler adds, 0 none (0 for ddim, ddim_trailing, tcd, res_multistep,"
+                            + " res_2s and euler_ge, otherwise 1).")
+    private Float eta;
+
+    @Option(
+            names = {"-i", "--init-img"},
+            paramLabel = "FILE",
+            description = "A picture to start from: PNG, JPEG, GIF or BMP. It is cut and resized to the size asked for,"
+                    + " or gives the size.")
+    private Path initImage;
+
+    @Option(
+            names = "--strength",
+            paramLabel = "0-1",
+            description = "How far from that picture (${DEFAULT-VALUE}): 0 keeps it.")
+    private float strength = 0.75f;
+
+    @Option(
+            names = "--mask",
+            paramLabel = "FILE",
+            description = "What of that picture to draw anew: what is light in this one.")
+    private Path mask;
 
     @Option(
             names = "--clip-skip",
@@ -104,6 +141,8 @@ final class GenerateCommand extends ModelCommand {
             description = "The PNG file to write or replace (${DEFAULT-VALUE}); further pictures of a batch get _2, _3,"
                     + " ... before the ending.")
     private Path output = Path.of("out.png");
+
+    private final Map<Path, Picture> pictures = new HashMap<>();
 
     GenerateCommand(Context context) {
         super(context);
@@ -207,12 +246,30 @@ final class GenerateCommand extends ModelCommand {
         set(request, "--rng", it -> it.rng(rng));
         set(request, "--sampling-method", sampler, ImageRequest.Builder::sampler);
         set(request, "--scheduler", schedule, ImageRequest.Builder::schedule);
+        set(request, "--sigmas", it -> it.sigmas(sigmas));
+        set(request, "--eta", it -> it.eta(eta));
+        set(request, "--init-img", it -> it.image(picture(initImage)));
+        set(request, "--strength", it -> it.strength(strength));
+        set(request, "--mask", it -> it.mask(picture(mask)));
         set(request, "--clip-skip", it -> it.clipSkip(clipSkip));
         set(request, "--batch-count", it -> it.batch(batch));
         if (seed >= 0) {
             request.seed(seed);
         }
         return request.build();
+    }
+
+    /** A file's picture, read once. */
+    private Picture picture(Path file) {
+        return file == null ? null : pictures.computeIfAbsent(file, GenerateCommand::read);
+    }
+
+    private static Picture read(Path file) {
+        try {
+            return Picture.read(file);
+        } catch (IOException e) {
+            throw new BadInputException(e);
+        }
     }
 
     private Pipeline open(Path model) {

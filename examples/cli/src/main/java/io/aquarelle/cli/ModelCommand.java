@@ -20,7 +20,8 @@ abstract class ModelCommand extends SubCommand {
     @Option(
             names = {"-W", "--width"},
             paramLabel = "PIXELS",
-            description = "Width of the picture, a multiple of 8; without it, what the model was trained on.")
+            description = "Width of the picture, a multiple of 8; without it, that of the picture to start from or"
+                    + " what the model was trained on.")
     Integer width;
 
     @Option(
@@ -67,10 +68,8 @@ abstract class ModelCommand extends SubCommand {
 
     /** Sets the size asked for, where one is. */
     final void setSize(ImageRequest.Builder request) {
-        ImageRequest before = request.build();
-        set(request, "--width", it -> it.size(width == null ? before.width() : width, before.height()));
-        int wide = request.build().width();
-        set(request, "--height", it -> it.size(wide, height == null ? before.height() : height));
+        set(request, "--width", width, ImageRequest.Builder::width);
+        set(request, "--height", height, ImageRequest.Builder::height);
     }
 
     /** Sets a part of a request, where {@code value} is not null; a failure names the option that it came from. */

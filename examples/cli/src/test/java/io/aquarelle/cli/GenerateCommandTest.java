@@ -123,6 +123,30 @@ class GenerateCommandTest {
     }
 
     @Test
+    void samplersAndSchedulesGoByTheNamesOfThePeers() throws IOException {
+        Path file = folder.resolve("out.png");
+        CommandRun.done(
+                small(file, "-s", "3", "--sampler", "DPM++ 2M SDE", "--schedule", "SGM Uniform", "--eta", "0.5"));
+        var request = ImageRequest.builder("a red apple")
+                .size(64, 32)
+                .steps(2)
+                .seed(3)
+                .sampler("dpm++2m_sde")
+                .schedule("sgm_uniform")
+                .eta(0.5f);
+        assertArrayEquals(draw(request).getFirst().png(), Files.readAllBytes(file));
+    }
+
+    @Test
+    void ownSigmasCountTheSteps() throws IOException {
+        Path file = folder.resolve("out.png");
+        CommandRun run = CommandRun.done(small(file, "-s", "3", "--json", "--sigmas", "14.6,5,1.5,0"));
+        assertEquals(3, new JsonMapper().readTree(run.out()).get("steps").asInt());
+        var request = ImageRequest.builder("a red apple").size(64, 32).seed(3).sigmas(List.of(14.6f, 5f, 1.5f));
+        assertArrayEquals(draw(request).getFirst().png(), Files.readAllBytes(file));
+    }
+
+    @Test
     void withoutASeedOrWithMinusOneItIsRandom() throws IOException {
         String first = CommandRun.done(small(folder.resolve("a.png"), "--json")).out();
         String second = CommandRun.done(small(folder.resolve("b.png"), "--json", "-s", "-1"))
@@ -215,6 +239,10 @@ class GenerateCommandTest {
                 "--rng dice              | --rng: unknown rng 'dice'; use one of cuda, cpu, std_default",
                 "--sampling-method foo   | --sampling-method: unknown sampler 'foo'; use one of euler, euler_a",
                 "--scheduler foo         | --scheduler: unknown schedule 'foo'; use one of discrete, karras",
+                "--sigmas 1,2,0          | --sigmas: sigmas has 2.0 as number 2",
+                "--sigmas 3,x            | --sigmas",
+                "--eta -1                | --eta: eta is -1.0; it must be 0 to 100",
+                "--eta NaN               | --eta",
                 "--clip-skip -1          | --clip-skip",
                 "--clip-skip 99          | clip skip is 99; the text encoder has 3 layers",
                 "-b 0                    | --batch-count",

@@ -1,0 +1,32 @@
+package io.aquarelle.sampling;
+
+import org.jspecify.annotations.Nullable;
+
+/** The path whose increments a stochastic sampler adds. */
+@FunctionalInterface
+interface BrownianMotion {
+    /** W(from) - W(to) over the root of the interval's length: standard normal values, a new array. */
+    float[] increment(float from, float to);
+
+    /** Makes the path of a run; it may draw from {@code noise}. */
+    @FunctionalInterface
+    interface Source {
+        BrownianMotion start(NoiseSource noise, float[] sigmas, int length);
+    }
+
+    /** Fresh noise for every increment: right where intervals do not overlap. */
+    Source WHITE = (noise, sigmas, length) -> (from, to) -> noise.normal(length);
+
+    /** A {@link BrownianTree}, planted when the first increment is asked for. */
+    Source TREE = (noise, sigmas, length) -> new BrownianMotion() {
+        private @Nullable BrownianTree tree;
+
+        @Override
+        public float[] increment(float from, float to) {
+            if (tree == null) {
+                tree = BrownianTree.over(sigmas, length, noise);
+            }
+            return tree.increment(from, to);
+        }
+    };
+}

@@ -270,6 +270,7 @@ public final class Pipeline implements AutoCloseable {
         Condition unconditional = condition(negative, NEGATIVE_AESTHETICS, request);
         StartPicture start = start(request, height, width, listener, control);
         float[] beside = beside(request, start, height, width, control);
+        checkpoint.unload(name -> !name.startsWith(ModelSpec.UNET_PREFIX)); // only one network is needed at a time
         float[] sigmas = StartPicture.sigmas(sigmas(request), request.image() == null ? 1 : request.strength());
         Sampler sampler = Samplers.byName(request.sampler(), new SamplerOptions(request.eta(), noiseSchedule));
         List<GeneratedImage> images = new ArrayList<>();
@@ -305,6 +306,7 @@ public final class Pipeline implements AutoCloseable {
             }
 
             listener.progress(new Progress(Phase.DECODE, image, 0, 1));
+            checkpoint.unload(name -> !name.startsWith(ModelSpec.VAE_PREFIX));
             images.add(decode(latent, height, width, seed, request, denoiser.calls(), control));
             listener.progress(new Progress(Phase.DECODE, image, 1, 1));
         }

@@ -13,6 +13,7 @@ import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.Predicate;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -182,6 +183,26 @@ public final class Checkpoint implements AutoCloseable {
             throw new IllegalArgumentException("tensor '" + tensor.name() + "' is not one of " + path);
         }
         return mapping.contents.tensors().get(tensor.name());
+    }
+
+    /**
+     * Lets pages of the named tensors leave this process's memory, for who will not read them soon. They come back by
+     * themselves, from the system's cache or the disk; whoever reads them meanwhile just waits for that.
+     *
+     * @throws IllegalStateException after {@link #close}
+     */
+    public void unload(Predicate<String> names) {
+        synchronized (mapping) {
+            requireOpen();
+            mapping.contents.tensors().forEach((name, source) -> {
+                if (!source.copies() && names.test(name)) {
+                    MemorySegment values = source.values(mapping.arena);
+                    if (values.isMapped()) {
+                        values.unload();
+                    }
+                }
+            });
+        }
     }
 
     /**

@@ -30,6 +30,7 @@ import java.util.zip.CRC32;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.condition.DisabledOnOs;
+import org.junit.jupiter.api.condition.EnabledOnOs;
 import org.junit.jupiter.api.condition.OS;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -183,6 +184,7 @@ class CheckpointTest {
         second.close();
         assertThrows(IllegalStateException.class, () -> data.get(ValueLayout.JAVA_BYTE, 1));
         assertThrows(IllegalStateException.class, () -> second.data(a));
+        assertThrows(IllegalStateException.class, () -> second.unload(name -> true));
         assertThrows(IllegalStateException.class, second::retain);
         assertEquals(1, second.tensors().size());
     }
@@ -304,5 +306,40 @@ class CheckpointTest {
         var crc = new CRC32();
         crc.update(data.asByteBuffer());
         return crc.getValue();
+    }
+
+    @Test
+    @EnabledOnOs(OS.LINUX)
+    void unloadedTensorsLeaveTheProcessAndReadTheSameAgain() throws Exception {
+        String header = "{" + tensor("a", "U8", "[1048576]", 0, 1 << 20) + ","
+                + tensor("b", "U8", "[3145728]", 1 << 20, 1 << 22) + "}";
+        Path path = Files.write(folder.resolve("two.safetensors"), file(header, 1 << 22));
+        try (var model = Checkpoint.open(path)) {
+            var a = model.tensors().get("a");
+            var b = model.tensors().get("b");
+            long sumA = crc(model.data(a));
+            long sumB = crc(model.data(b));
+            long before = residentKilobytes(path);
+            assertTrue(before >= 4096, before + " kB");
+
+            model.unload("b"::equals);
+            long between = residentKilobytes(path);
+            assertTrue(between <= before - 3000 && between >= 1000, between + " kB");
+            assertEquals(sumB, crc(model.data(b)));
+            assertEquals(sumA, crc(model.data(a)));
+        }
+    }
+
+    private static long residentKilobytes(Path file) throws IOException {
+        long kilobytes = 0;
+        boolean inside = false;
+        for (String line : Files.readAllLines(Path.of("/proc/self/smaps"))) {
+            if (line.matches("[0-9a-f]+-[0-9a-f]+ .*")) {
+                inside = line.endsWith(file.toRealPath().toString());
+            } else if (inside && line.startsWith("Rss:")) {
+                kilobytes += Long.parseLong(line.replaceAll("[^0-9]", ""));
+            }
+        }
+        return kilobytes;
     }
 }

@@ -6,6 +6,7 @@ import io.aquarelle.sampling.Samplers;
 import io.aquarelle.sampling.SigmaSchedules;
 import java.util.List;
 import java.util.concurrent.ThreadLocalRandom;
+import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -23,7 +24,8 @@ import org.jspecify.annotations.Nullable;
  * @param rng random source, one of {@link RandomSources#names}
  * @param sampler one of {@link Samplers#names}
  * @param schedule one of {@link SigmaSchedules#names}; "default" becomes the one that suits the sampler
- * @param sigmas noise levels in place of a schedule, as {@link SigmaSchedules#custom} takes them; empty for none
+ * @param sigmas noise levels in place of a schedule, as {@link SigmaSchedules#custom} takes them, here with their last 0;
+ *     empty for none
  * @param eta how much fresh noise samplers add that add any, see {@link SamplerOptions#eta}; null is the sampler's choice
  * @param batch number of pictures, 1 to 1000
  * @param image what to start from; cut and resized to the size asked for. Null starts from noise alone
@@ -66,9 +68,12 @@ public record ImageRequest(
         requirePrompt("negative prompt", negativePrompt);
         requireSide("width", width);
         requireSide("height", height);
-        sigmas = List.copyOf(sigmas);
         if (!sigmas.isEmpty()) {
-            steps = SigmaSchedules.custom(sigmas).length - 1;
+            float[] levels = SigmaSchedules.custom(sigmas);
+            sigmas = IntStream.range(0, levels.length).mapToObj(i -> levels[i]).toList();
+            steps = levels.length - 1;
+        } else {
+            sigmas = List.of();
         }
         requireRange("steps", steps, 1, MAX_COUNT);
         requireRange("batch count", batch, 1, MAX_COUNT);

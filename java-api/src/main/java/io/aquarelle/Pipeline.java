@@ -296,13 +296,14 @@ public final class Pipeline implements AutoCloseable {
             int steps = sigmas.length - 1;
             listener.progress(new Progress(Phase.DENOISE, image, 0, steps));
             if (steps > 0) {
-                latent = sampler.sample(
-                        start.keeping(kept, denoiser),
+                latent = start.sample(
+                        sampler,
+                        denoiser,
+                        kept,
                         latent,
                         sigmas,
                         noise,
                         (step, denoised) -> listener.progress(new Progress(Phase.DENOISE, image, step + 1, steps)));
-                latent = start.blend(latent, kept);
             }
 
             listener.progress(new Progress(Phase.DECODE, image, 0, 1));

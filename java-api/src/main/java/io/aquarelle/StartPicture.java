@@ -2,6 +2,8 @@ package io.aquarelle;
 
 import io.aquarelle.sampling.Denoiser;
 import io.aquarelle.sampling.NoiseSource;
+import io.aquarelle.sampling.Sampler;
+import io.aquarelle.sampling.StepListener;
 import java.util.Arrays;
 import org.jspecify.annotations.Nullable;
 
@@ -54,8 +56,19 @@ record StartPicture(float[] moments, float scale, float @Nullable [] mask) {
         return start;
     }
 
-    /** The denoiser with the picture in place of its estimate where the picture stays. */
-    Denoiser keeping(float[] latent, Denoiser denoiser) {
+    /** Runs a sampler from {@code start}; where the picture stays, it is its latent that the denoiser sees and returns. */
+    float[] sample(
+            Sampler sampler,
+            Denoiser denoiser,
+            float[] latent,
+            float[] start,
+            float[] sigmas,
+            NoiseSource noise,
+            StepListener listener) {
+        return blend(sampler.sample(keeping(latent, denoiser), start, sigmas, noise, listener), latent);
+    }
+
+    private Denoiser keeping(float[] latent, Denoiser denoiser) {
         if (mask == null) {
             return denoiser;
         }
@@ -74,7 +87,7 @@ record StartPicture(float[] moments, float scale, float @Nullable [] mask) {
     }
 
     /** {@code drawn} where the mask is 1, {@code latent} elsewhere. */
-    float[] blend(float[] drawn, float[] latent) {
+    private float[] blend(float[] drawn, float[] latent) {
         if (mask == null) {
             return drawn;
         }

@@ -17,10 +17,16 @@ import io.aquarelle.model.Weights;
 import io.aquarelle.sampling.RandomSources;
 import io.aquarelle.sampling.Samplers;
 import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -184,15 +190,6 @@ class ImageToImageTest {
     }
 
     @Test
-    void whatIsDrawnGoesWithWhatStays() {
-        byte[] drawn = draw(request().strength(1).mask(mask(32)));
-        byte[] grey = new byte[3 * SIDE * SIDE];
-        Arrays.fill(grey, (byte) 100);
-        byte[] other = draw(request().strength(1).mask(mask(32)).image(Picture.of(SIDE, SIDE, grey)));
-        assertTrue(difference(drawn, other, 32, SIDE) > 0.1);
-    }
-
-    @Test
     void aMaskOfAllAtFullStrengthIsTextToImage() {
         ImageRequest.Builder text = request().image(null).size(SIDE, SIDE);
         for (String sampler : List.of("euler_a", "dpm++2m_sde", "lms", "euler_cfg_pp")) {
@@ -241,5 +238,59 @@ class ImageToImageTest {
                     () -> decoding.generate(request().build()));
             assertTrue(failure.getMessage().contains("VAE without encoder"), failure.getMessage());
         }
+    }
+
+    @Test
+    void inpaintingModelsSeeMaskAndPicture() throws IOException {
+        Path blind = folder.resolve("blind.safetensors");
+        writeInpainting(blind, 0);
+        Path seeing = folder.resolve("seeing.safetensors");
+        writeInpainting(seeing, 0.05f);
+        ImageRequest.Builder painting = request().strength(1).mask(mask(32));
+        try (Pipeline without = Pipeline.open(blind, EngineOptions.ofThreads(1));
+                Pipeline with = Pipeline.open(seeing, EngineOptions.ofThreads(1))) {
+            byte[] plain = without.generate(painting.build()).getFirst().rgb();
+            assertArrayEquals(draw(painting), plain, "weights of 0 make an ordinary model of it");
+            byte[] painted = with.generate(painting.build()).getFirst().rgb();
+            assertEquals(0, difference(picture().rgb(), painted, 0, 32));
+            assertTrue(difference(plain, painted, 32, SIDE) > 1);
+            // With all hidden there is only the prompt, and a grey picture.
+            byte[] all = with.generate(request().strength(1).mask(mask(0)).build())
+                    .getFirst()
+                    .rgb();
+            byte[] text = with.generate(request().image(null).size(SIDE, SIDE).build())
+                    .getFirst()
+                    .rgb();
+            assertArrayEquals(text, all);
+        }
+    }
+
+    /** The nano model with five more input channels, whose weights are all {@code weight}. */
+    private static void writeInpainting(Path out, float weight) throws IOException {
+        byte[] file = Files.readAllBytes(folder.resolve("nano.safetensors"));
+        int headerLength =
+                (int) ByteBuffer.wrap(file).order(ByteOrder.LITTLE_ENDIAN).getLong();
+        String header = new String(file, 8, headerLength, StandardCharsets.UTF_8);
+        String name = "model.diffusion_model.input_blocks.0.0.weight";
+        Matcher entry = Pattern.compile("\"" + Pattern.quote(name) + "\":(\\{\"dtype\":\"F16\",\"shape\":\\[)(\\d+),4,"
+                        + "3,3(\\],\"data_offsets\":\\[)(\\d+),(\\d+)\\]\\}")
+                .matcher(header);
+        assertTrue(entry.find(), header.substring(0, 500));
+        int rows = Integer.parseInt(entry.group(2));
+        int end = file.length - 8 - headerLength;
+        var weights = ByteBuffer.allocate(rows * 9 * 9 * 2).order(ByteOrder.LITTLE_ENDIAN);
+        for (int row = 0; row < rows; row++) {
+            weights.put(file, 8 + headerLength + Integer.parseInt(entry.group(4)) + row * 4 * 9 * 2, 4 * 9 * 2);
+            for (int i = 0; i < 5 * 9; i++) {
+                weights.putShort(Float.floatToFloat16(weight));
+            }
+        }
+        String wider = "\"" + name + "\":" + entry.group(1) + rows + ",9,3,3" + entry.group(3) + end + ","
+                + (end + weights.capacity()) + "]},\"old\":" + entry.group().substring(name.length() + 3);
+        byte[] newHeader = header.replace(entry.group(), wider).getBytes(StandardCharsets.UTF_8);
+        var whole = ByteBuffer.allocate(8 + newHeader.length + end + weights.capacity())
+                .order(ByteOrder.LITTLE_ENDIAN);
+        whole.putLong(newHeader.length).put(newHeader).put(file, 8 + headerLength, end);
+        Files.write(out, whole.put(weights.array()).array());
     }
 }

@@ -63,7 +63,7 @@ class InfotextTest {
     @Test
     void etaAndOwnSigmasAreNamed() {
         String text = settings(apple().eta(0.5f).sigmas(List.of(14.5f, 3f, 0.25f)));
-        assertTrue(text.startsWith("Steps: 3, Sampler: Euler a, Custom Sigmas: \"[14.5, 3, 0.25]\", CFG"), text);
+        assertTrue(text.startsWith("Steps: 3, Sampler: Euler a, Custom Sigmas: \"[14.5, 3, 0.25, 0]\", CFG"), text);
         assertTrue(text.endsWith(", Eta: 0.5"), text);
         assertTrue(settings(apple().sampler("ddim").eta(1f)).endsWith(", Eta DDIM: 1"));
         assertFalse(text.contains("Schedule type"));

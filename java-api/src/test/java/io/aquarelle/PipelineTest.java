@@ -166,9 +166,11 @@ class PipelineTest {
         assertFalse(Arrays.equals(plus, draw(pipeline, request.sampler("euler").build())));
         // With the same text on both sides there is nothing to guide.
         ImageRequest.Builder same = request("x").negativePrompt("x").guidance(3).sampler("euler_cfg_pp");
-        assertArrayEquals(
-                draw(pipeline, same.build()),
-                draw(pipeline, same.sampler("euler").build()));
+        byte[] guided = draw(pipeline, same.build());
+        byte[] euler = draw(pipeline, same.sampler("euler").build());
+        for (int i = 0; i < euler.length; i++) {
+            assertEquals(euler[i] & 0xff, guided[i] & 0xff, 1);
+        }
     }
 
     @Test

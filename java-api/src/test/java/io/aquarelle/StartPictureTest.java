@@ -2,11 +2,14 @@ package io.aquarelle;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
-import static org.junit.jupiter.api.Assertions.assertSame;
 
 import io.aquarelle.sampling.Denoiser;
 import io.aquarelle.sampling.NoiseSource;
+import io.aquarelle.sampling.Samplers;
+import io.aquarelle.sampling.StepListener;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -69,18 +72,36 @@ class StartPictureTest {
                 new float[] {10, -8, 10, -6}, half.noised(latent, noise, 10, 1), "noise alone under the mask");
     }
 
+    /** The denoiser wants nines; what stays comes down to the picture beside them, with less noise each step. */
     @Test
-    void estimatesAreThePictureWhereItStays() {
+    void theRunKeepsThePictureWhereItStays() {
         float[] latent = {1, 2, 3, 4};
-        Denoiser nines = (x, sigma) -> new float[] {9, 9, 9, 9};
         StartPicture half = new StartPicture(new float[8], 1, new float[] {1, 0});
-        float[] expected = {9, 2, 9, 4};
-        assertArrayEquals(expected, half.keeping(latent, nines).denoise(latent, 1));
+        float[] sigmas = {10, 1, 0.1f, 0};
+        for (String name : List.of("euler", "euler_cfg_pp", "dpm++2m", "lms")) {
+            List<float[]> seen = new ArrayList<>();
+            Denoiser nines = (x, sigma) -> {
+                seen.add(x.clone());
+                return new float[] {9, 9, 9, 9};
+            };
+            float[] start = {11, 12, 13, 14};
+            float[] end = half.sample(Samplers.byName(name), nines, latent, start, sigmas, ONES, StepListener.NONE);
+            assertArrayEquals(new float[] {9, 2, 9, 4}, end, 1e-4f, name);
+            assertEquals(3, seen.get(1)[1], 1e-4f, name);
+            assertEquals(2.1f, seen.get(2)[1], 1e-4f, name);
+            assertEquals(4.1f, seen.get(2)[3], 1e-4f, name);
+            assertArrayEquals(new float[] {11, 12, 13, 14}, start);
+        }
+    }
+
+    @Test
+    void withoutAMaskTheRunIsTheSamplers() {
+        Denoiser nines = (x, sigma) -> new float[] {9, 9};
+        float[] start = {11, -12};
+        float[] sigmas = {10, 1, 0.1f, 0};
         assertArrayEquals(
-                expected, half.keeping(latent, nines).estimates(latent, 1).guided());
-        assertArrayEquals(
-                expected, half.keeping(latent, nines).estimates(latent, 1).unconditional());
-        assertSame(nines, StartPicture.NONE.keeping(latent, nines));
+                Samplers.EULER.sample(nines, start, sigmas, ONES, StepListener.NONE),
+                StartPicture.NONE.sample(Samplers.EULER, nines, start, start, sigmas, ONES, StepListener.NONE));
     }
 
     @Test

@@ -20,7 +20,8 @@ final class ConsistencySamplers {
     /**
      * Strategic stochastic sampling (gamma-sampling) of trajectory consistency models (TCD, Zheng et al. 2024, arXiv
      * 2402.19159): down to timestep {@code (1 - eta) t} and back up to t with fresh noise; eta is the
-     * paper's gamma.
+     * paper's gamma. The last step goes to the estimate, where diffusers and stable-diffusion.cpp leave the noise of
+     * timestep 0.
      */
     static Sampler tcd(double eta, NoiseSchedule schedule) {
         return (denoiser, x, sigmas, noise, listener) -> {

@@ -28,9 +28,9 @@ final class DpmMultistepSamplers {
     }
 
     /**
-     * stable-diffusion.cpp's variant "dpm++2mv2" of {@link #dpmPlusPlus2m} for few steps, by feel rather than theory: it
-     * takes the ratio of the longer to the shorter of the last two steps for r, and their mean length for the estimate's
-     * weight. Order 2 where all steps have one length; elsewhere it does not converge.
+     * stable-diffusion.cpp's variant "dpm++2mv2" of {@link #dpmPlusPlus2m} for few steps, by feel rather than theory:
+     * it takes the ratio of the longer to the shorter of the last two steps for r, and their mean length for the
+     * estimate's weight. Order 2 where all steps have one length; elsewhere it does not converge.
      */
     static float[] dpmPlusPlus2mV2(
             Denoiser denoiser, float[] x, float[] sigmas, NoiseSource noise, StepListener listener) {

@@ -5,7 +5,8 @@ import org.jspecify.annotations.Nullable;
 /**
  * ER-SDE-Solver-3 (Cui et al. 2023, arXiv 2309.06169) in the variable sigma, with the authors' noise scale
  * {@code phi(sigma) = sigma (exp(sigma^0.3) + 10)} and their sum of 200 rectangles for the integrals. {@code eta}
- * multiplies the noise; 1 is the paper's. The last step, to 0, goes to its estimate.
+ * multiplies the noise; 1 is the paper's, and in stable-diffusion.cpp anything above 0 is 1. The last step, to 0, goes
+ * to its estimate.
  */
 final class ErSdeSampler {
     private static final int RECTANGLES = 200;

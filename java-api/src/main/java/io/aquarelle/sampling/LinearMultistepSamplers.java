@@ -19,8 +19,9 @@ final class LinearMultistepSamplers {
 
     /**
      * Linear multistep with the polynomial through the slopes integrated exactly (k-diffusion's {@code sample_lms}).
-     * Order 4. A step much longer than the one before, as the last of many steps is, follows its own slope alone: so far
-     * out the polynomial would magnify the errors of the slopes.
+     * Order 4. A step much longer than the one before, as the last of many steps is, follows its own slope alone: so
+     * far out the polynomial would magnify the errors of the slopes. stable-diffusion.cpp's own "lms" shifts the
+     * history by one step.
      */
     static float[] lms(Denoiser denoiser, float[] x, float[] sigmas, NoiseSource noise, StepListener listener) {
         List<float[]> slopes = new ArrayList<>(); // the newest first

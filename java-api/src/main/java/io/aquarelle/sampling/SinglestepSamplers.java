@@ -50,8 +50,8 @@ final class SinglestepSamplers {
     }
 
     /**
-     * DPM-Solver++(2S), Lu et al. 2022 (arXiv 2211.01095, algorithm 1 with r = 1/2), with ancestral noise (k-diffusion's
-     * {@code sample_dpmpp_2s_ancestral}). Order 2 with eta 0.
+     * DPM-Solver++(2S), Lu et al. 2022 (arXiv 2211.01095, algorithm 1 with r = 1/2), with ancestral noise
+     * (k-diffusion's {@code sample_dpmpp_2s_ancestral}). Order 2 with eta 0.
      */
     static Sampler dpmPlusPlus2s(double eta) {
         return (denoiser, x, sigmas, noise, listener) -> {

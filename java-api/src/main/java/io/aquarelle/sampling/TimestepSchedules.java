@@ -41,8 +41,8 @@ final class TimestepSchedules {
     }
 
     /**
-     * "Leading" of Lin et al. 2023, plus 1: the timesteps of DDIM and PLMS in CompVis, diffusers and A1111. A single step
-     * takes T - 1, where those would start without noise.
+     * "Leading" of Lin et al. 2023, plus 1: the timesteps of DDIM and PLMS in CompVis, diffusers and A1111. A single
+     * step takes T - 1, where those would start without noise.
      */
     static float[] leading(NoiseSchedule schedule, int steps) {
         if (steps == 1) {

@@ -10,7 +10,8 @@
  * Samplers know no network and take their {@link io.aquarelle.sampling.NoiseSource} as an argument. Latents are flat
  * arrays in any layout: nothing here mixes their elements.
  *
- * <p>Seeds, names and results are those of stable-diffusion.cpp; the names of Stable Diffusion web UI (A1111) work too.
+ * <p>Seeds and names are those of stable-diffusion.cpp, and so are results, but where a sampler says otherwise; the
+ * names of Stable Diffusion web UI (A1111) and ComfyUI work too.
  * Noise sources hold state and serve one thread; everything else is immutable.
  */
 @NullMarked

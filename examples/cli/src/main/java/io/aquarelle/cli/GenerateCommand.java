@@ -93,6 +93,7 @@ final class GenerateCommand extends ModelCommand {
             names = "--sigmas",
             paramLabel = "N,N,...",
             split = ",",
+            hideParamSyntax = true,
             description = "Noise levels of your own instead, falling, as in 14.6,6.5,2.1,0.5; they count the steps.")
     private List<Float> sigmas = List.of();
 

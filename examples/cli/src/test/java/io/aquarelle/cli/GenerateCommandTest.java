@@ -9,6 +9,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import io.aquarelle.GeneratedImage;
 import io.aquarelle.ImageRequest;
+import io.aquarelle.Picture;
 import io.aquarelle.Pipeline;
 import io.aquarelle.model.EngineOptions;
 import io.aquarelle.model.NanoModel;
@@ -147,6 +148,45 @@ class GenerateCommandTest {
     }
 
     @Test
+    void picturesToStartFromComeFromFiles() throws IOException {
+        Path init = folder.resolve("init.png");
+        Path mask = folder.resolve("mask.png");
+        GeneratedImage first =
+                draw(ImageRequest.builder("x").size(40, 24).steps(1).seed(1)).getFirst();
+        first.writePng(init);
+        draw(ImageRequest.builder("y").size(64, 32).steps(1).seed(2)).getFirst().writePng(mask);
+        Path file = folder.resolve("out.png");
+        CommandRun run = CommandRun.done(("generate apple -m " + model + " --steps 4 -t 1 -s 9 --json -o " + file
+                        + " -i " + init + " --mask " + mask + " --strength 0.6")
+                .split(" "));
+        var request = ImageRequest.builder("apple")
+                .steps(4)
+                .seed(9)
+                .image(Picture.read(init))
+                .mask(Picture.read(mask))
+                .strength(0.6f);
+        assertArrayEquals(draw(request).getFirst().png(), Files.readAllBytes(file));
+        assertEquals(40, new JsonMapper().readTree(run.out()).get("width").asInt());
+        assertEquals(24, new JsonMapper().readTree(run.out()).get("height").asInt());
+    }
+
+    @Test
+    void aMaskNeedsAPicture() throws IOException {
+        Path mask = folder.resolve("mask.png");
+        draw(ImageRequest.builder("y").size(8, 8).steps(1).seed(2)).getFirst().writePng(mask);
+        refused(
+                "--mask: a mask needs an image to lie on",
+                "generate",
+                "x",
+                "-m",
+                model.toString(),
+                "--mask",
+                mask.toString(),
+                "-o",
+                out());
+    }
+
+    @Test
     void withoutASeedOrWithMinusOneItIsRandom() throws IOException {
         String first = CommandRun.done(small(folder.resolve("a.png"), "--json")).out();
         String second = CommandRun.done(small(folder.resolve("b.png"), "--json", "-s", "-1"))
@@ -243,6 +283,10 @@ class GenerateCommandTest {
                 "--sigmas 3,x            | --sigmas",
                 "--eta -1                | --eta: eta is -1.0; it must be 0 to 100",
                 "--eta NaN               | --eta",
+                "--strength 1.5          | --strength: strength is 1.5; it must be 0 to 1",
+                "--strength NaN          | --strength",
+                "-i /none/in.png         | /none/in.png: no such file",
+                "-i /                    | / is not a file",
                 "--clip-skip -1          | --clip-skip",
                 "--clip-skip 99          | clip skip is 99; the text encoder has 3 layers",
                 "-b 0                    | --batch-count",

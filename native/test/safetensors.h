@@ -53,6 +53,8 @@ public:
         return found->second;
     }
 
+    bool has(const std::string &name) const { return tensors_.contains(name); }
+
     // For aq_weights_create; points into this object.
     std::vector<aq_tensor> describe() const {
         std::vector<aq_tensor> result;

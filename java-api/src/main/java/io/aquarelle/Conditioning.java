@@ -32,7 +32,7 @@ final class Conditioning {
      * SDXL's label (Podell et al., arXiv 2307.01952, section 2.2): the pooled embedding, then each number in the
      * embedding that timesteps have, cosines before sines.
      */
-    private static float[] label(float[] pooled, float[] numbers, int width) {
+    static float[] label(float[] pooled, float[] numbers, int width) {
         float[] label = new float[width];
         System.arraycopy(pooled, 0, label, 0, pooled.length);
         int half = (width - pooled.length) / numbers.length / 2;
@@ -51,7 +51,7 @@ final class Conditioning {
      * The guidance embedding of latent consistency models (Luo et al., arXiv 2310.04378): of {@code 1000 (s - 1)},
      * sines before cosines, and frequencies that end at 1/10000.
      */
-    private static float[] guidance(float scale, int width) {
+    static float[] guidance(float scale, int width) {
         float[] embedding = new float[width];
         int half = width / 2;
         for (int i = 0; i < half; i++) {

@@ -36,18 +36,22 @@ public final class NanoModel {
     private NanoModel() {}
 
     /** A golden file: "sd1-nano", "sd2-nano", "sdxl-nano", or one of these with "-golden" behind. */
-    static Path golden(String name) {
+    public static Path golden(String name) {
+        return golden(name, ".safetensors");
+    }
+
+    /** A file of any ending beside them. */
+    static Path golden(String name, String ending) {
         try {
-            return Path.of(NanoModel.class
-                    .getResource("golden/" + name + ".safetensors")
-                    .toURI());
+            return Path.of(
+                    NanoModel.class.getResource("golden/" + name + ending).toURI());
         } catch (URISyntaxException e) {
             throw new AssertionError(e);
         }
     }
 
     /** The values of a golden tensor. */
-    static float[] floats(Checkpoint golden, String name) {
+    public static float[] floats(Checkpoint golden, String name) {
         return golden.data(golden.tensors().get(name)).toArray(FLOAT);
     }
 

@@ -58,7 +58,7 @@ class RandomArchitectureTest {
     }
 
     @ParameterizedTest
-    @CsvSource({"SD1,1130,1066235307", "SD2,1227,1303597227", "SDXL,2513,3468837867"})
+    @CsvSource({"SD1,1130,1066235307", "SD2,1227,1303597227", "SDXL,2513,3468837867", "SDXL_REFINER,1857,3037840363"})
     void sizesAddUp(ModelFamily family, int tensors, long parameters) {
         var list = RandomArchitecture.tensors(family);
 
@@ -72,6 +72,7 @@ class RandomArchitectureTest {
 
         assertEquals(sd1, autoencoder(ModelFamily.SD2));
         assertEquals(sd1, autoencoder(ModelFamily.SDXL));
+        assertEquals(sd1, autoencoder(ModelFamily.SDXL_REFINER));
         assertEquals(248, sd1.size());
     }
 

@@ -47,13 +47,19 @@ final class InspectCommand extends SubCommand {
                 inspection.distillation() == null ? "" : " (" + inspection.distillation() + ")",
                 inspection.prediction() == null ? "eps or v (known when it is run)" : inspection.prediction());
         print(
-                "%-14s%d input channels, width %d, %d input blocks, %d transformer blocks, context width %d",
+                "%-14s%d input channels, width %d, %d input blocks, %s, %d output blocks",
                 "unet",
                 unet.inChannels(),
                 unet.channels(),
                 unet.inputBlocks(),
+                unet.middleBlock() ? "middle" : "no middle",
+                unet.outputBlocks());
+        print(
+                "%-14s%d transformer blocks, context width %d%s",
+                "",
                 unet.transformerBlocks(),
-                unet.contextWidth());
+                unet.contextWidth(),
+                unet.labelWidth() > 0 ? ", label width " + unet.labelWidth() : "");
         for (var encoder : inspection.structure().textEncoders()) {
             print(
                     "%-14s%d layers, width %d, %d tokens",

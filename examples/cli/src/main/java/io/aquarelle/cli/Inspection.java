@@ -50,14 +50,24 @@ record Inspection(
     /** The networks of a model; 0 and an empty list stand for what the file lacks. */
     record Structure(UNet unet, List<TextEncoder> textEncoders, Vae vae) {}
 
-    record UNet(long inChannels, long channels, int inputBlocks, int transformerBlocks, long contextWidth) {}
+    /** {@code labelWidth} is that of SDXL's vector of pooled text and sizes, 0 without it. */
+    record UNet(
+            long inChannels,
+            long channels,
+            int inputBlocks,
+            boolean middleBlock,
+            int outputBlocks,
+            int transformerBlocks,
+            long contextWidth,
+            long labelWidth) {}
 
     record TextEncoder(String prefix, int layers, long width, long vocabulary) {}
 
     record Vae(long latentChannels, boolean encoder, boolean decoder) {}
 
-    private static final Pattern INPUT_BLOCK =
-            Pattern.compile(Pattern.quote(ModelSpec.UNET_PREFIX) + "(input_blocks\\.\\d+)\\..*");
+    private static final Pattern INPUT_BLOCK = block("input_blocks\\.\\d+");
+    private static final Pattern MIDDLE_BLOCK = block("middle_block");
+    private static final Pattern OUTPUT_BLOCK = block("output_blocks\\.\\d+");
     private static final Pattern TRANSFORMER_BLOCK =
             Pattern.compile("(" + Pattern.quote(ModelSpec.UNET_PREFIX) + ".*transformer_blocks\\.\\d+)\\..*");
     private static final Pattern TEXT_LAYER = Pattern.compile("(.*(?:layers|resblocks)\\.\\d+)\\..*");
@@ -80,6 +90,10 @@ record Inspection(
                 shares(tensors, tensor -> part(tensor.name()), new LinkedHashMap<>()),
                 shares(tensors, TensorInfo::type, new EnumMap<>(DataType.class)),
                 checkpoint.metadata());
+    }
+
+    private static Pattern block(String name) {
+        return Pattern.compile(Pattern.quote(ModelSpec.UNET_PREFIX) + "(" + name + ")\\..*");
     }
 
     private static String word(Enum<?> constant) {
@@ -117,8 +131,11 @@ record Inspection(
                 side(checkpoint, input, 1),
                 side(checkpoint, input, 0),
                 groups(checkpoint, INPUT_BLOCK, ""),
+                groups(checkpoint, MIDDLE_BLOCK, "") > 0,
+                groups(checkpoint, OUTPUT_BLOCK, ""),
                 groups(checkpoint, TRANSFORMER_BLOCK, ""),
-                context);
+                context,
+                side(checkpoint, ModelSpec.UNET_PREFIX + "label_emb.0.0.weight", 1));
     }
 
     private static List<TextEncoder> textEncoders(Checkpoint checkpoint) {

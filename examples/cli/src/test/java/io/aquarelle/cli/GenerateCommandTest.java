@@ -2,6 +2,7 @@ package io.aquarelle.cli;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeFalse;
 
@@ -13,6 +14,7 @@ import io.aquarelle.Picture;
 import io.aquarelle.Pipeline;
 import io.aquarelle.model.EngineOptions;
 import io.aquarelle.model.NanoModel;
+import io.aquarelle.sampling.Prediction;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -104,6 +106,19 @@ class GenerateCommandTest {
         CommandRun.done(("generate -p x -m " + model + " -W 8 -H 8 -s 3 -t 1 -o " + file).split(" "));
         assertArrayEquals(
                 draw(ImageRequest.builder("x").size(8, 8).seed(3)).getFirst().png(), Files.readAllBytes(file));
+    }
+
+    @Test
+    void predictionCanBeToldTheModel() throws IOException {
+        Path file = folder.resolve("v.png");
+        CommandRun.done(small(file, "-s", "7", "--prediction", "v"));
+        var request = ImageRequest.builder("a red apple").size(64, 32).steps(2).seed(7);
+        try (Pipeline pipeline = Pipeline.open(model, EngineOptions.ofThreads(1), Prediction.V)) {
+            byte[] expected = pipeline.generate(request.build()).getFirst().png();
+            assertArrayEquals(expected, Files.readAllBytes(file));
+        }
+        assertFalse(Arrays.equals(draw(request).getFirst().png(), Files.readAllBytes(file)));
+        refused("--prediction", small(file, "--prediction", "flow"));
     }
 
     @Test

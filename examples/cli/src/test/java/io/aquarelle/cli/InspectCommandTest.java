@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.json.JsonMapper;
+import io.aquarelle.model.NanoModel;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -67,7 +68,8 @@ class InspectCommandTest {
                 """
                 %s
                 family        SD 1.x, predicts v
-                unet          4 input channels, width 32, 3 input blocks, 2 transformer blocks, context width 48
+                unet          4 input channels, width 32, 3 input blocks, no middle, 0 output blocks
+                              2 transformer blocks, context width 48
                 text encoder  2 layers, width 48, 100 tokens
                 vae           4 latent channels, decoder only
 
@@ -102,6 +104,18 @@ class InspectCommandTest {
         assertEquals(10, json.at("/all/tensors").asInt());
         assertEquals("ñ", json.at("/metadata/note").asText());
         assertTrue(run.out().chars().allMatch(c -> c < 128), "readable in any encoding");
+    }
+
+    @Test
+    void modelsOfEveryFamilyAreRecognised() throws IOException {
+        CommandRun sd2 = CommandRun.done("inspect", NanoModel.golden("sd2-nano").toString());
+        assertTrue(sd2.out().contains("SD 2.x, predicts eps or v (known when it is run)"), sd2.out());
+        assertTrue(sd2.out().contains("6 input blocks, middle, 6 output blocks"), sd2.out());
+        String xl = CommandRun.done("inspect", NanoModel.golden("sdxl-nano").toString(), "--json").out();
+        JsonNode json = new JsonMapper().readTree(xl);
+        assertEquals("SDXL", json.get("family").asText());
+        assertEquals(256, json.at("/structure/unet/label_width").asInt());
+        assertEquals(2, json.at("/structure/text_encoders").size());
     }
 
     @Test

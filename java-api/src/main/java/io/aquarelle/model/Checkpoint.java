@@ -4,40 +4,53 @@ import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.nio.channels.ClosedByInterruptException;
-import java.nio.channels.ClosedChannelException;
-import java.nio.channels.FileChannel;
-import java.nio.channels.FileChannel.MapMode;
 import java.nio.file.AccessDeniedException;
-import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
-import java.nio.file.StandardOpenOption;
-import java.nio.file.attribute.BasicFileAttributes;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.HashMap;
+import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 
 /**
- * An open model file: the names, types and shapes of its tensors and, mapped into memory, their values.
+ * An open model: the names, types and shapes of its tensors and, mapped into memory, their values. One of
  *
- * <p>Opening reads only the header; pages of weights come from the disk, and may leave memory again, as they are used.
- * The file must not be shortened or overwritten while it is open: the system then answers an access beyond its new end
- * with an {@link InternalError} in Java and ends the process in native code. Replacing it by a rename is safe.
+ * <ul>
+ *   <li>a safetensors file, or the {@code .index.json} of one in shards,
+ *   <li>a checkpoint of PyTorch ({@code .ckpt}, {@code .pt}, {@code .pth}, {@code .bin}), zip archive or pickles; it is
+ *       read as data, nothing in it is run,
+ *   <li>a GGUF file,
+ *   <li>a folder of diffusers,
+ * </ul>
+ *
+ * recognised by its contents. Whatever the names of its networks' tensors are (CompVis, diffusers, Hugging Face, OpenCLIP),
+ * here they are those of CompVis.
+ *
+ * <p>Opening reads only headers; pages of weights come from the disk, and may leave memory again, as they are used. The
+ * files must not be shortened or overwritten while they are open: the system then answers an access beyond its new end
+ * with an {@link InternalError} in Java and ends the process in native code. Replacing one by a rename is safe.
  *
  * <p>{@link #retain} gives another checkpoint on the same mapping, to be closed by itself; the last one to close unmaps
- * the file. Closing one twice takes nothing from the others, which native code may be reading from. All methods may be
+ * the files. Closing one twice takes nothing from the others, which native code may be reading from. All methods may be
  * called from any thread.
  */
 public final class Checkpoint implements AutoCloseable {
-    /** What all checkpoints on one file share; its lock guards their number and which of them are closed. */
+    /** What all checkpoints on one model share; its lock guards their number, which of them are closed, and copies. */
     private static final class Mapping {
         final Arena arena;
-        final MemorySegment file;
-        final SafetensorsReader.Header header;
+        final ModelContents contents;
+        final Map<String, TensorInfo> tensors;
+        final Map<String, MemorySegment> copies = new HashMap<>();
         int checkpoints;
 
-        Mapping(Arena arena, MemorySegment file, SafetensorsReader.Header header) {
+        Mapping(Arena arena, ModelContents contents) {
             this.arena = arena;
-            this.file = file;
-            this.header = header;
+            this.contents = contents;
+            var infos = new LinkedHashMap<String, TensorInfo>();
+            contents.tensors().forEach((name, tensor) -> infos.put(name, tensor.info()));
+            tensors = Collections.unmodifiableMap(infos);
         }
     }
 
@@ -52,16 +65,40 @@ public final class Checkpoint implements AutoCloseable {
     }
 
     /**
-     * Maps a safetensors file and checks its header.
+     * Maps the files of a model and checks their headers.
      *
-     * @throws ModelFormatException if it is not a model file or is damaged
+     * @throws ModelFormatException if it is not a model or is damaged
      * @throws NoSuchFileException if there is no such file
      * @throws IOException if it cannot be read; every message is one line that names the file
      */
-    public static Checkpoint open(Path file) throws IOException {
+    public static Checkpoint open(Path model) throws IOException {
+        return open(ModelFiles.of(model));
+    }
+
+    /**
+     * Maps a model whose networks come from several files.
+     *
+     * @throws ModelFormatException if one is not a model or is damaged
+     * @throws NoSuchFileException if one is missing
+     * @throws IOException if one cannot be read; every message is one line that names the file
+     */
+    public static Checkpoint open(ModelFiles files) throws IOException {
+        Arena arena = Arena.ofShared();
         try {
-            requireRegularFile(file);
-            return map(file);
+            List<CanonicalModel.Part> parts = new ArrayList<>();
+            for (ModelFiles.Source file : files.sources()) {
+                parts.add(new CanonicalModel.Part(read(file.path(), arena), file.use()));
+            }
+            return new Checkpoint(files.model(), new Mapping(arena, CanonicalModel.of(files.model(), parts)));
+        } catch (Throwable e) {
+            arena.close();
+            throw e;
+        }
+    }
+
+    private static ModelContents read(Path file, Arena arena) throws IOException {
+        try {
+            return ModelReader.read(file, arena);
         } catch (ClosedByInterruptException e) {
             throw new IOException(file + " was not opened: the thread was interrupted", e);
         } catch (NoSuchFileException e) {
@@ -71,69 +108,50 @@ public final class Checkpoint implements AutoCloseable {
         }
     }
 
-    /** Opening a pipe or a device could wait for ever or have effects, so what the file is comes first. */
-    private static void requireRegularFile(Path file) throws IOException {
-        var attributes = Files.readAttributes(file, BasicFileAttributes.class);
-        if (attributes.isDirectory()) {
-            throw new ModelFormatException(file, "is a folder; name a .safetensors file in it");
-        }
-        if (!attributes.isRegularFile()) {
-            throw new ModelFormatException(file, "is a pipe or a device; name a .safetensors file");
-        }
-    }
-
-    private static Checkpoint map(Path file) throws IOException {
-        Arena arena = Arena.ofShared();
-        try (FileChannel channel = FileChannel.open(file, StandardOpenOption.READ)) {
-            MemorySegment bytes = mapped(file, channel, arena);
-            return new Checkpoint(file, new Mapping(arena, bytes, SafetensorsReader.read(file, bytes)));
-        } catch (Throwable e) {
-            arena.close();
-            throw e;
-        }
-    }
-
-    private static MemorySegment mapped(Path file, FileChannel channel, Arena arena) throws IOException {
-        try {
-            return channel.map(MapMode.READ_ONLY, 0, channel.size(), arena);
-        } catch (ClosedChannelException e) {
-            throw e;
-        } catch (IOException e) {
-            String size = Files.size(file) / 1_000_000 + " MB";
-            throw new IOException(file + " cannot be mapped; raise the limit on virtual memory above its " + size, e);
-        }
-    }
-
-    /** The file as it was named to {@link #open}. */
+    /** The file or folder as it was named to {@link #open}. */
     public Path path() {
         return path;
     }
 
     /** All tensors by name, in file order; unmodifiable, and usable after {@link #close}. */
     public Map<String, TensorInfo> tensors() {
-        return mapping.header.tensors();
+        return mapping.tensors;
     }
 
     /** What the file says about itself, in file order; unmodifiable, and usable after {@link #close}. */
     public Map<String, String> metadata() {
-        return mapping.header.metadata();
+        return mapping.contents.metadata();
     }
 
     /**
-     * The values of a tensor, little-endian and without padding: a read-only view of the file that lives until the last
-     * checkpoint on it is closed. The format promises no alignment, so read it by unaligned layouts.
+     * The values of a tensor, little-endian and without padding: a read-only view of the file, or of a copy where the
+     * file has them in another order, that lives until the last checkpoint on it is closed. Formats promise no alignment,
+     * so read it by unaligned layouts.
      *
      * @throws IllegalArgumentException if the tensor is not one of {@link #tensors}
      * @throws IllegalStateException after {@link #close}
      */
     public MemorySegment data(TensorInfo tensor) {
+        TensorSource source = source(tensor);
+        if (!source.copies()) {
+            return source.values(mapping.arena);
+        }
+        synchronized (mapping) {
+            requireOpen();
+            return mapping.copies.computeIfAbsent(
+                    tensor.name(), name -> source.values(mapping.arena).asReadOnly());
+        }
+    }
+
+    /** Where the values of a tensor come from, for who copies them elsewhere. */
+    TensorSource source(TensorInfo tensor) {
         synchronized (mapping) {
             requireOpen();
         }
         if (!tensor.equals(tensors().get(tensor.name()))) {
             throw new IllegalArgumentException("tensor '" + tensor.name() + "' is not one of " + path);
         }
-        return mapping.file.asSlice(tensor.offset(), tensor.byteSize());
+        return mapping.contents.tensors().get(tensor.name());
     }
 
     /**
@@ -148,7 +166,7 @@ public final class Checkpoint implements AutoCloseable {
         }
     }
 
-    /** Unmaps the file if no other checkpoint is open on it. Without effect when closed already. */
+    /** Unmaps the files if no other checkpoint is open on it. Without effect when closed already. */
     @Override
     public void close() {
         synchronized (mapping) {

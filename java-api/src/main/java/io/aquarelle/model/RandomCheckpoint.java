@@ -66,7 +66,7 @@ public final class RandomCheckpoint {
             throw new IllegalArgumentException("random weights come as F32, F16 or BF16, not " + type);
         }
         var declarations = tensors.stream()
-                .map(tensor -> new SafetensorsWriter.Declaration(tensor.name(), type, tensor.shape()))
+                .map(tensor -> new TensorInfo(tensor.name(), type, tensor.shape()))
                 .toList();
         try (var writer = new SafetensorsWriter(out, declarations, metadata);
                 var workers = Executors.newFixedThreadPool(

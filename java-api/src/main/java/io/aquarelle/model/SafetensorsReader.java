@@ -29,31 +29,14 @@ final class SafetensorsReader {
     /** The format's own limit. */
     static final long MAX_HEADER = 100_000_000;
 
-    /** Far above any diffusion model (SDXL: 2,600); keeps the memory that a hostile header takes small. */
-    static final int MAX_TENSORS = 100_000;
-
-    static final int MAX_RANK = 8;
     private static final int LENGTH_BYTES = 8;
     private static final String METADATA = "__metadata__";
     private static final String DAMAGED = "; the file is damaged: download or convert it again";
     private static final ValueLayout.OfLong LITTLE_ENDIAN_LONG =
             ValueLayout.JAVA_LONG_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
 
-    private static final String WEB_PAGE =
-            "is a web page in place of the model; download it again, perhaps after signing in";
-
-    /** What is not a safetensors file, by its first bytes, and what to do about it. */
-    private static final Map<String, String> FOREIGN = Map.of(
-            "GGUF", "is a GGUF file; convert it to safetensors first",
-            "PK\3\4", "is a zip archive, perhaps a PyTorch checkpoint; convert it to safetensors first",
-            "\u0080\2", "is a Python pickle, perhaps a PyTorch checkpoint; convert it to safetensors first",
-            "version ", "is a Git LFS pointer in place of the model; run 'git lfs pull' to get it",
-            "<!DOCTYP", WEB_PAGE,
-            "<!doctyp", WEB_PAGE,
-            "<html", WEB_PAGE);
-
-    /** What the header says; both maps are unmodifiable and in file order. */
-    record Header(Map<String, TensorInfo> tensors, Map<String, String> metadata) {}
+    /** A tensor as the header describes it, its bytes counted from the start of the file. */
+    private record Entry(TensorInfo info, long begin, long end) {}
 
     private final Path path;
     private final MemorySegment file;
@@ -67,27 +50,32 @@ final class SafetensorsReader {
      * @param path for messages only
      * @param file all bytes of the file
      */
-    static Header read(Path path, MemorySegment file) throws ModelFormatException {
+    static ModelContents read(Path path, MemorySegment file) throws ModelFormatException {
         return new SafetensorsReader(path, file).read();
     }
 
-    private Header read() throws ModelFormatException {
+    private ModelContents read() throws ModelFormatException {
         long headerLength = headerLength();
         long dataStart = LENGTH_BYTES + headerLength;
-        var tensors = new LinkedHashMap<String, TensorInfo>();
+        var entries = new ArrayList<Entry>();
         Map<String, String> metadata = Map.of();
         for (var member : header(headerLength).entrySet()) {
             String name = (String) member.getKey();
             if (name.equals(METADATA)) {
                 metadata = metadata(member.getValue());
-            } else if (tensors.size() == MAX_TENSORS) {
-                throw damaged("has more than " + MAX_TENSORS + " tensors");
+            } else if (entries.size() == ModelContents.MAX_TENSORS) {
+                throw damaged("has more than " + ModelContents.MAX_TENSORS + " tensors");
             } else {
-                tensors.put(name, tensor(name, member.getValue(), dataStart));
+                entries.add(entry(name, member.getValue(), dataStart));
             }
         }
-        checkLayout(tensors.values(), dataStart);
-        return new Header(Collections.unmodifiableMap(tensors), metadata);
+        checkLayout(entries, dataStart);
+        var tensors = new LinkedHashMap<String, TensorSource>();
+        for (Entry entry : entries) {
+            MemorySegment bytes = file.asSlice(entry.begin, entry.end - entry.begin);
+            tensors.put(entry.info.name(), new TensorSource.Plain(entry.info, bytes));
+        }
+        return new ModelContents(tensors, metadata);
     }
 
     private long headerLength() throws ModelFormatException {
@@ -100,13 +88,6 @@ final class SafetensorsReader {
         long length = file.get(LITTLE_ENDIAN_LONG, 0);
         if (length >= 2 && length <= Math.min(MAX_HEADER, file.byteSize() - LENGTH_BYTES)) {
             return length;
-        }
-        String start =
-                new String(file.asSlice(0, LENGTH_BYTES).toArray(ValueLayout.JAVA_BYTE), StandardCharsets.ISO_8859_1);
-        for (var foreign : FOREIGN.entrySet()) {
-            if (start.startsWith(foreign.getKey())) {
-                throw new ModelFormatException(path, foreign.getValue());
-            }
         }
         throw new ModelFormatException(
                 path,
@@ -146,7 +127,7 @@ final class SafetensorsReader {
         return Collections.unmodifiableMap(metadata);
     }
 
-    private TensorInfo tensor(String name, @Nullable Object value, long dataStart) throws ModelFormatException {
+    private Entry entry(String name, @Nullable Object value, long dataStart) throws ModelFormatException {
         if (name.indexOf('\0') >= 0) {
             throw damaged(name, "has a name with a NUL character");
         }
@@ -155,8 +136,8 @@ final class SafetensorsReader {
         }
         List<Long> shape = wholeNumbers(name, "shape", fields.get("shape"));
         List<Long> range = wholeNumbers(name, "data_offsets", fields.get("data_offsets"));
-        if (shape.size() > MAX_RANK) {
-            throw damaged(name, "has " + shape.size() + " dimensions, more than " + MAX_RANK);
+        if (shape.size() > ModelContents.MAX_RANK) {
+            throw damaged(name, "has " + shape.size() + " dimensions, more than " + ModelContents.MAX_RANK);
         }
         if (range.size() != 2 || range.get(0) > range.get(1)) {
             throw damaged(name, "has data_offsets that are not a begin and an end");
@@ -169,16 +150,23 @@ final class SafetensorsReader {
                             + "; download or convert it again");
         }
         DataType type = type(name, fields.get("dtype"));
+        TensorInfo info;
         try {
-            return new TensorInfo(name, type, shape, dataStart + range.get(0), range.get(1) - range.get(0));
+            info = new TensorInfo(name, type, shape);
         } catch (IllegalArgumentException e) {
             throw damaged("has tensor " + quote(name) + ", whose " + e.getMessage());
         }
+        long given = range.get(1) - range.get(0);
+        if (given != info.byteSize()) {
+            throw damaged("has tensor " + quote(name) + ", whose shape " + shape + " of type " + type + " takes "
+                    + info.byteSize() + " bytes, but " + given + " are given");
+        }
+        return new Entry(info, dataStart + range.get(0), dataStart + range.get(1));
     }
 
     private DataType type(String tensor, @Nullable Object value) throws ModelFormatException {
         for (DataType type : DataType.values()) {
-            if (type.name().equals(value)) {
+            if (!type.isQuantised() && type.name().equals(value)) {
                 return type;
             }
         }
@@ -209,20 +197,19 @@ final class SafetensorsReader {
     }
 
     /** The tensors in order of their offsets must fill the file from {@code dataStart} to its end. */
-    private void checkLayout(Iterable<TensorInfo> tensors, long dataStart) throws ModelFormatException {
-        var byOffset = new ArrayList<TensorInfo>();
-        tensors.forEach(byOffset::add);
-        byOffset.sort(Comparator.comparingLong(TensorInfo::offset).thenComparingLong(TensorInfo::byteSize));
+    private void checkLayout(List<Entry> entries, long dataStart) throws ModelFormatException {
+        var byOffset = new ArrayList<>(entries);
+        byOffset.sort(Comparator.comparingLong(Entry::begin).thenComparingLong(Entry::end));
         long end = dataStart;
-        for (TensorInfo tensor : byOffset) {
-            if (tensor.offset() < end) {
-                throw damaged(tensor.name(), "overlaps another tensor");
+        for (Entry entry : byOffset) {
+            String name = entry.info.name();
+            if (entry.begin < end) {
+                throw damaged(name, "overlaps another tensor");
             }
-            if (tensor.offset() > end) {
-                throw damaged(
-                        tensor.name(), "comes after " + (tensor.offset() - end) + " bytes that belong to no tensor");
+            if (entry.begin > end) {
+                throw damaged(name, "comes after " + (entry.begin - end) + " bytes that belong to no tensor");
             }
-            end += tensor.byteSize();
+            end = entry.end;
         }
         if (end < file.byteSize()) {
             throw damaged("has " + (file.byteSize() - end) + " bytes after the last tensor");

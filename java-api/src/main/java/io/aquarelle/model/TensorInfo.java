@@ -3,28 +3,27 @@ package io.aquarelle.model;
 import java.util.List;
 
 /**
- * Where one tensor lies in a model file and how to read it.
+ * What a tensor is.
  *
  * @param shape lengths of the dimensions in PyTorch's order, slowest first; empty for a single value
- * @param offset of the first byte, from the start of the file; need not be aligned to the type
- * @param byteSize what {@code type} takes for {@code shape}; values follow each other without padding
  */
-public record TensorInfo(String name, DataType type, List<Long> shape, long offset, long byteSize) {
-    /** @throws IllegalArgumentException if a length is negative, the sizes overflow, or shape and byte size disagree */
+public record TensorInfo(String name, DataType type, List<Long> shape) {
+    /**
+     * @throws IllegalArgumentException if a length is negative, the sizes overflow, or rows do not fill the blocks of
+     *     the type
+     */
     public TensorInfo {
         shape = List.copyOf(shape);
-        if (offset < 0) {
-            throw new IllegalArgumentException("offset " + offset + " is negative");
-        }
-        long needed;
         try {
-            needed = type.bytes(product(shape));
+            type.bytes(product(shape));
         } catch (ArithmeticException e) {
             throw new IllegalArgumentException("shape " + shape + " is larger than any file");
+        } catch (IllegalArgumentException e) {
+            throw new IllegalArgumentException("shape " + shape + ": " + e.getMessage());
         }
-        if (byteSize != needed) {
-            throw new IllegalArgumentException("shape " + shape + " of type " + type + " takes " + needed
-                    + " bytes, but " + byteSize + " are given");
+        if (type.isQuantised() && columns(shape) % type.block() != 0) {
+            throw new IllegalArgumentException("shape " + shape + " has rows of " + columns(shape)
+                    + " values, which do not fill the blocks of " + type.block() + " of " + type);
         }
     }
 
@@ -33,11 +32,32 @@ public record TensorInfo(String name, DataType type, List<Long> shape, long offs
         return product(shape);
     }
 
+    /** What the values take; they follow each other without padding. */
+    public long byteSize() {
+        return type.bytes(elements());
+    }
+
+    /**
+     * The length of a row, which is what quantisation divides into blocks: all dimensions but the first (a convolution
+     * kernel's inputs x height x width), or the only one.
+     */
+    public long columns() {
+        return columns(shape);
+    }
+
+    TensorInfo named(String other) {
+        return new TensorInfo(other, type, shape);
+    }
+
+    private static long columns(List<Long> shape) {
+        return shape.size() < 2 ? product(shape) : product(shape.subList(1, shape.size()));
+    }
+
     private static long product(List<Long> shape) {
         long product = 1;
         for (long length : shape) {
             if (length < 0) {
-                throw new IllegalArgumentException("shape " + shape + " has a negative length");
+                throw new IllegalArgumentException("shape has a negative length");
             }
             product = Math.multiplyExact(product, length);
         }

@@ -132,8 +132,8 @@ public final class NanoModel {
             List<TensorInfo> sources = nano.tensors().values().stream()
                     .filter(tensor -> keep.test(tensor.name()))
                     .toList();
-            List<SafetensorsWriter.Declaration> declarations = sources.stream()
-                    .map(tensor -> new SafetensorsWriter.Declaration(tensor.name(), type, shape(tensor, replaced)))
+            List<TensorInfo> declarations = sources.stream()
+                    .map(tensor -> new TensorInfo(tensor.name(), type, shape(tensor, replaced)))
                     .toList();
             try (SafetensorsWriter writer = new SafetensorsWriter(out, declarations, nano.metadata())) {
                 for (int i = 0; i < sources.size(); i++) {

@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assertions.fail;
 
 import java.io.IOException;
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.charset.StandardCharsets;
@@ -54,29 +55,33 @@ class SafetensorsFuzzTest {
     }
 
     private static void read(byte[] bytes) throws IOException {
-        for (TensorInfo tensor : SafetensorsReader.read(Path.of("model"), MemorySegment.ofArray(bytes))
-                .tensors()
-                .values()) {
-            contents(tensor, bytes);
+        MemorySegment file = MemorySegment.ofArray(bytes);
+        for (TensorSource tensor :
+                SafetensorsReader.read(Path.of("model"), file).tensors().values()) {
+            contents(tensor, file);
         }
     }
 
     private void open(byte[] bytes) throws IOException {
         Path path = Files.write(folder.resolve("model"), bytes);
         try (var model = Checkpoint.open(path)) {
+            MemorySegment file = MemorySegment.ofArray(bytes);
+            var tensors = SafetensorsReader.read(path, file).tensors();
             for (TensorInfo tensor : model.tensors().values()) {
-                assertArrayEquals(contents(tensor, bytes), model.data(tensor).toArray(ValueLayout.JAVA_BYTE));
+                assertArrayEquals(
+                        contents(tensors.get(tensor.name()), file),
+                        model.data(tensor).toArray(ValueLayout.JAVA_BYTE));
             }
         }
     }
 
     /** The bytes of a tensor, which must lie behind the header and have the tensor's size. */
-    private static byte[] contents(TensorInfo tensor, byte[] file) {
-        int begin = Math.toIntExact(tensor.offset());
-        int end = Math.toIntExact(Math.addExact(tensor.offset(), tensor.byteSize()));
-        assertTrue(8 < begin && end <= file.length, tensor.toString());
-        assertEquals(tensor.byteSize(), tensor.type().bytes(tensor.elements()));
-        return Arrays.copyOfRange(file, begin, end);
+    private static byte[] contents(TensorSource tensor, MemorySegment file) {
+        MemorySegment values = tensor.values(Arena.ofAuto());
+        long begin = values.address() - file.address();
+        assertTrue(8 < begin && begin + values.byteSize() <= file.byteSize(), tensor.toString());
+        assertEquals(tensor.info().byteSize(), values.byteSize());
+        return values.toArray(ValueLayout.JAVA_BYTE);
     }
 
     @FunctionalInterface

@@ -2,13 +2,15 @@ package io.aquarelle.model;
 
 import static io.aquarelle.model.RawSafetensors.file;
 import static io.aquarelle.model.RawSafetensors.tensor;
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
-import java.nio.charset.StandardCharsets;
+import java.lang.foreign.ValueLayout;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -26,14 +28,15 @@ class SafetensorsReaderTest {
         String header = "{" + tensor("b", "F16", "[2,3]", 4, 16) + ",\"__metadata__\":{\"z\":\"1\",\"y\":\"é\"},"
                 + tensor("a", "F32", "[]", 0, 4) + "," + tensor("none", "I64", "[0,7]", 4, 4) + "}   ";
         var read = SafetensorsReader.read(PATH, MemorySegment.ofArray(file(header, 16)));
-        long data = 8 + header.getBytes(StandardCharsets.UTF_8).length;
 
         assertEquals(
                 List.of(
-                        new TensorInfo("b", DataType.F16, List.of(2L, 3L), data + 4, 12),
-                        new TensorInfo("a", DataType.F32, List.of(), data, 4),
-                        new TensorInfo("none", DataType.I64, List.of(0L, 7L), data + 4, 0)),
-                new ArrayList<>(read.tensors().values()));
+                        new TensorInfo("b", DataType.F16, List.of(2L, 3L)),
+                        new TensorInfo("a", DataType.F32, List.of()),
+                        new TensorInfo("none", DataType.I64, List.of(0L, 7L))),
+                read.tensors().values().stream().map(TensorSource::info).toList());
+        assertArrayEquals(new byte[] {4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}, bytes(read, "b"));
+        assertArrayEquals(new byte[] {0, 1, 2, 3}, bytes(read, "a"));
         assertEquals(List.of("b", "a", "none"), new ArrayList<>(read.tensors().keySet()));
         assertEquals(List.of("z", "y"), new ArrayList<>(read.metadata().keySet()));
         assertEquals("é", read.metadata().get("y"));
@@ -50,11 +53,14 @@ class SafetensorsReaderTest {
     @Test
     void everyTypeIsRead() throws Exception {
         for (DataType type : DataType.values()) {
+            if (type.isQuantised()) {
+                continue;
+            }
             long size = type.bytes(2);
             String header = "{" + tensor("t", type.name(), "[2]", 0, size) + "}";
             var read = SafetensorsReader.read(PATH, MemorySegment.ofArray(file(header, (int) size)));
 
-            assertEquals(type, read.tensors().get("t").type());
+            assertEquals(type, read.tensors().get("t").info().type());
         }
     }
 
@@ -104,15 +110,7 @@ class SafetensorsReaderTest {
     }
 
     @Test
-    void otherFilesByTheirFirstBytes() {
-        refused("GGUF\3\0\0\0\0\0".getBytes(), "GGUF", "convert");
-        refused("PK\3\4\0\0\10\10archive/data.pkl".getBytes(), "PyTorch", "convert");
-        refused(
-                new byte[] {(byte) 0x80, 2, (byte) 0x8a, 10, 0x6c, (byte) 0xfc, (byte) 0x9c, 0x46},
-                "pickle",
-                "convert");
-        refused("version https://git-lfs.github.com/spec/v1\n".getBytes(), "git lfs pull");
-        refused("<!DOCTYPE html><html>".getBytes(), "web page", "download");
+    void otherFiles() {
         refused("random bytes, all of them".getBytes(), "not a safetensors file");
     }
 
@@ -151,7 +149,7 @@ class SafetensorsReaderTest {
     @Test
     void tooManyTensors() {
         var header = new StringJoiner(",", "{", "}");
-        for (int i = 0; i <= SafetensorsReader.MAX_TENSORS; i++) {
+        for (int i = 0; i <= ModelContents.MAX_TENSORS; i++) {
             header.add(tensor("t" + i, "U8", "[0]", 0, 0));
         }
         refused(file(header.toString(), 0), "more than 100000 tensors");
@@ -279,6 +277,10 @@ class SafetensorsReaderTest {
     void hostileNamesStayOnOneShortLine() {
         String name = "line\\nnext\\u001b[31m\\u202e" + "x".repeat(100_000);
         refused(file("{" + tensor(name, "U8", "[2]", 0, 1) + "}", 1), "tensor 'line?next?[31m?xxx");
+    }
+
+    private static byte[] bytes(ModelContents contents, String tensor) {
+        return contents.tensors().get(tensor).values(Arena.ofAuto()).toArray(ValueLayout.JAVA_BYTE);
     }
 
     private static void refused(byte[] bytes, String... words) {

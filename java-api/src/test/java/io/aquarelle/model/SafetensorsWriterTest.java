@@ -5,7 +5,6 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import io.aquarelle.model.SafetensorsWriter.Declaration;
 import java.io.IOException;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteBuffer;
@@ -25,9 +24,9 @@ import org.junit.jupiter.api.condition.OS;
 import org.junit.jupiter.api.io.TempDir;
 
 class SafetensorsWriterTest {
-    private static final List<Declaration> TWO = List.of(
-            new Declaration("odd \"name\"\n", DataType.U8, List.of(3L)),
-            new Declaration("é", DataType.F16, List.of(2L, 1L)));
+    private static final List<TensorInfo> TWO = List.of(
+            new TensorInfo("odd \"name\"\n", DataType.U8, List.of(3L)),
+            new TensorInfo("é", DataType.F16, List.of(2L, 1L)));
 
     @TempDir
     private Path folder;
@@ -118,7 +117,7 @@ class SafetensorsWriterTest {
     @Test
     void aFullDiskIsNamedBeforeWriting() throws Exception {
         long exabyte = 1_000_000_000_000_000_000L;
-        var huge = List.of(new Declaration("t", DataType.U8, List.of(exabyte)));
+        var huge = List.of(new TensorInfo("t", DataType.U8, List.of(exabyte)));
         var e = assertThrows(IOException.class, () -> new SafetensorsWriter(out, huge, Map.of()));
 
         assertTrue(e.getMessage().startsWith(out + " needs 1000000000.00 GB, but its disk has only "), e.getMessage());

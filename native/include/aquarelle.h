@@ -31,7 +31,7 @@ extern "C" {
 #endif
 
 // Raised with every change of a struct or function below.
-#define AQ_ABI_VERSION 4
+#define AQ_ABI_VERSION 5
 
 typedef enum aq_status {
     AQ_OK = 0,
@@ -106,6 +106,20 @@ AQ_API aq_status aq_weights_create(const aq_tensor *tensors, uint64_t count, aq_
 // Closes any handle. A network keeps what it was created from alive; memory goes when the last user closes. Closing
 // during a call of another thread is allowed: that call ends first.
 AQ_API aq_status aq_close(aq_handle handle, aq_error *error);
+
+// Values of a tensor from one stored type to another, both given as in aq_tensor. Input may be of any type that weights
+// can have; output of F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q2_K to Q6_K or IQ4_NL. Blocks follow each other,
+// so rows of a matrix must be whole blocks. A value that is no number, or too large for the output type, is
+// AQ_INVALID_MODEL. Any number of threads may call it.
+typedef struct aq_conversion {
+    const void *input;
+    void *output;
+    uint64_t input_size, output_size;  // bytes
+    uint64_t count;                    // values
+    int32_t input_type, output_type;
+} aq_conversion;
+
+AQ_API aq_status aq_convert(const aq_conversion *call, aq_error *error);
 
 // Writes a table of where the time of a network's last call went, terminated, cut to `capacity` bytes.
 AQ_API aq_status aq_profile(aq_handle network, char *text, uint64_t capacity, aq_error *error);

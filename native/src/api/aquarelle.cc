@@ -12,6 +12,7 @@
 
 #include "api/handles.h"
 #include "ggml.h"
+#include "graph/convert.h"
 #include "graph/failure.h"
 #include "graph/memory.h"
 
@@ -181,6 +182,15 @@ aq_status aq_weights_create(const aq_tensor *tensors, uint64_t count, aq_handle 
 
 aq_status aq_close(aq_handle handle, aq_error *error) {
     return guarded(error, [&] { handle_table::instance().remove(handle); });
+}
+
+aq_status aq_convert(const aq_conversion *call, aq_error *error) {
+    return guarded(error, [&] {
+        need(call, "call");
+        need(call->input, "input");
+        need(call->output, "output");
+        convert(*call);
+    });
 }
 
 aq_status aq_profile(aq_handle handle, char *text, uint64_t capacity, aq_error *error) {

@@ -122,6 +122,20 @@ public final class Pipeline implements AutoCloseable {
         }
     }
 
+    /**
+     * Opens a model whose files are open already, such as one of several files or in other types.
+     *
+     * @param checkpoint closed with the pipeline, or at once if this fails
+     * @param options threads and kernels to compute with
+     * @param prediction what the UNet predicts; null to find out
+     * @throws ModelFormatException if it is no model that can be run
+     * @throws IOException if it cannot be read
+     */
+    public static Pipeline open(Checkpoint checkpoint, EngineOptions options, @Nullable Prediction prediction)
+            throws IOException {
+        return own(checkpoint, options, prediction);
+    }
+
     private static Pipeline own(Checkpoint checkpoint, EngineOptions options, @Nullable Prediction prediction)
             throws IOException {
         try {

@@ -23,10 +23,10 @@ public class Aquarelle extends Aquarelle$shared {
     static final SymbolLookup SYMBOL_LOOKUP = SymbolLookup.loaderLookup()
             .or(Linker.nativeLinker().defaultLookup());
 
-    private static final int AQ_ABI_VERSION = (int)4L;
+    private static final int AQ_ABI_VERSION = (int)5L;
     /**
      * {@snippet lang=c :
-     * #define AQ_ABI_VERSION 4
+     * #define AQ_ABI_VERSION 5
      * }
      */
     public static int AQ_ABI_VERSION() {
@@ -540,6 +540,67 @@ public class Aquarelle extends Aquarelle$shared {
                 traceDowncall("aq_close", handle, error);
             }
             return (int)mh$.invokeExact(handle, error);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class aq_convert {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Aquarelle.C_INT,
+            Aquarelle.C_POINTER,
+            Aquarelle.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.find("aq_convert").orElseThrow();
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * aq_status aq_convert(const aq_conversion *call, aq_error *error)
+     * }
+     */
+    public static FunctionDescriptor aq_convert$descriptor() {
+        return aq_convert.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * aq_status aq_convert(const aq_conversion *call, aq_error *error)
+     * }
+     */
+    public static MethodHandle aq_convert$handle() {
+        return aq_convert.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * aq_status aq_convert(const aq_conversion *call, aq_error *error)
+     * }
+     */
+    public static MemorySegment aq_convert$address() {
+        return aq_convert.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * aq_status aq_convert(const aq_conversion *call, aq_error *error)
+     * }
+     */
+    public static int aq_convert(MemorySegment call, MemorySegment error) {
+        var mh$ = aq_convert.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("aq_convert", call, error);
+            }
+            return (int)mh$.invokeExact(call, error);
         } catch (Error | RuntimeException ex) {
            throw ex;
         } catch (Throwable ex$) {

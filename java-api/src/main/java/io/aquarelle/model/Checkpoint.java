@@ -13,6 +13,7 @@ import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import org.jspecify.annotations.Nullable;
 
 /**
  * An open model: the names, types and shapes of its tensors and, mapped into memory, their values. One of
@@ -43,11 +44,13 @@ public final class Checkpoint implements AutoCloseable {
         final ModelContents contents;
         final Map<String, TensorInfo> tensors;
         final Map<String, MemorySegment> copies = new HashMap<>();
+        final @Nullable Checkpoint base;
         int checkpoints;
 
-        Mapping(Arena arena, ModelContents contents) {
+        Mapping(Arena arena, ModelContents contents, @Nullable Checkpoint base) {
             this.arena = arena;
             this.contents = contents;
+            this.base = base;
             var infos = new LinkedHashMap<String, TensorInfo>();
             contents.tensors().forEach((name, tensor) -> infos.put(name, tensor.info()));
             tensors = Collections.unmodifiableMap(infos);
@@ -89,11 +92,20 @@ public final class Checkpoint implements AutoCloseable {
             for (ModelFiles.Source file : files.sources()) {
                 parts.add(new CanonicalModel.Part(read(file.path(), arena), file.use()));
             }
-            return new Checkpoint(files.model(), new Mapping(arena, CanonicalModel.of(files.model(), parts)));
+            return new Checkpoint(files.model(), new Mapping(arena, CanonicalModel.of(files.model(), parts), null));
         } catch (Throwable e) {
             arena.close();
             throw e;
         }
+    }
+
+    /** Tensors in {@code arena} in place of this checkpoint's of the same names, which stays open as long as that. */
+    Checkpoint with(Map<String, TensorSource> replaced, Arena arena) {
+        Checkpoint base = retain();
+        var tensors = new LinkedHashMap<>(mapping.contents.tensors());
+        tensors.replaceAll((name, tensor) -> replaced.getOrDefault(name, tensor));
+        return new Checkpoint(
+                path, new Mapping(arena, new ModelContents(tensors, mapping.contents.metadata()), base));
     }
 
     private static ModelContents read(Path file, Arena arena) throws IOException {
@@ -143,6 +155,24 @@ public final class Checkpoint implements AutoCloseable {
         }
     }
 
+    /** The values of a tensor in the type that native code reads it as, see {@link NumberTypes#readable}. */
+    MemorySegment readable(TensorInfo tensor) {
+        DataType type = NumberTypes.readable(tensor.type());
+        MemorySegment values = data(tensor);
+        boolean aligned = !type.isQuantised() || values.address() % Integer.BYTES == 0;
+        if (type == tensor.type() && aligned) {
+            return values;
+        }
+        synchronized (mapping) {
+            requireOpen();
+            return mapping.copies.computeIfAbsent(tensor.name() + "\0" + type, name -> {
+                MemorySegment copy = mapping.arena.allocate(type.bytes(tensor.elements()), TensorSource.ALIGNMENT);
+                NumberTypes.convert(tensor.type(), values, type, copy);
+                return copy.asReadOnly();
+            });
+        }
+    }
+
     /** Where the values of a tensor come from, for who copies them elsewhere. */
     TensorSource source(TensorInfo tensor) {
         synchronized (mapping) {
@@ -175,6 +205,9 @@ public final class Checkpoint implements AutoCloseable {
             }
             if (mapping.checkpoints == 1) {
                 mapping.arena.close();
+                if (mapping.base != null) {
+                    mapping.base.close();
+                }
             }
             mapping.checkpoints--;
             closed = true;

@@ -72,6 +72,11 @@ public enum DataType {
         return block;
     }
 
+    /** The size of a block in bytes. */
+    int blockBytes() {
+        return blockBytes;
+    }
+
     /** Whether values come in blocks, so that each is known only roughly. */
     public boolean isQuantised() {
         return block > 1;

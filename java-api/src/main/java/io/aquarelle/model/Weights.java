@@ -6,8 +6,8 @@ import java.lang.foreign.MemorySegment;
 import java.util.List;
 
 /**
- * The tensors of a checkpoint as the native library sees them, in place: nothing is copied. Weights do not change, so
- * any number of networks on any number of engines may share them.
+ * The tensors of a checkpoint as the native library sees them, in place; only types that it lacks (F64, FP8) are copied
+ * into the next wider one. Weights do not change, so any number of networks on any number of engines may share them.
  */
 public final class Weights extends NativeObject {
     private static final int MAX_RANK = 4;
@@ -39,10 +39,11 @@ public final class Weights extends NativeObject {
                     TensorInfo tensor = tensors.get(i);
                     MemorySegment t = aq_tensor.asSlice(array, i);
                     aq_tensor.name(t, arena.allocateFrom(tensor.name()));
-                    aq_tensor.data(t, own.data(tensor));
-                    aq_tensor.size(t, tensor.byteSize());
+                    MemorySegment data = own.readable(tensor);
+                    aq_tensor.data(t, data);
+                    aq_tensor.size(t, data.byteSize());
                     aq_tensor.rank(t, tensor.shape().size());
-                    aq_tensor.type(t, tensor.type().nativeType());
+                    aq_tensor.type(t, NumberTypes.readable(tensor.type()).nativeType());
                     for (int d = 0; d < MAX_RANK; d++) {
                         boolean given = d < tensor.shape().size();
                         aq_tensor.shape(t, d, given ? tensor.shape().get(d) : 1);
@@ -59,7 +60,7 @@ public final class Weights extends NativeObject {
 
     private static boolean usable(TensorInfo tensor) {
         // A NUL would end the name early in C.
-        return tensor.type().nativeType() >= 0
+        return NumberTypes.readable(tensor.type()).nativeType() >= 0
                 && tensor.shape().size() <= MAX_RANK
                 && tensor.elements() > 0
                 && tensor.name().indexOf('\0') < 0;

@@ -90,7 +90,7 @@ final class BenchCommand extends ModelCommand {
     private Report measure(Path model, ProgressBar bar) throws IOException {
         bar.show("load", "", 0);
         long start = System.nanoTime();
-        try (Checkpoint checkpoint = Checkpoint.open(model);
+        try (Checkpoint checkpoint = openModel(model, bar);
                 Engine engine = Engine.create(engineOptions());
                 Weights weights = Weights.of(checkpoint)) {
             ModelSpec spec = ModelSpec.of(checkpoint);

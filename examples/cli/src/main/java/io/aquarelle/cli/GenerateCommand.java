@@ -5,6 +5,7 @@ import io.aquarelle.ImageRequest;
 import io.aquarelle.Picture;
 import io.aquarelle.Pipeline;
 import io.aquarelle.Progress.Phase;
+import io.aquarelle.model.EngineOptions;
 import io.aquarelle.model.NativeRuntime;
 import io.aquarelle.sampling.Prediction;
 import io.aquarelle.sampling.RandomSources;
@@ -176,7 +177,7 @@ final class GenerateCommand extends ModelCommand {
 
         try (ProgressBar bar = context.progressBar()) {
             bar.show("load", "", 0);
-            try (Pipeline pipeline = open(model)) {
+            try (Pipeline pipeline = open(model, bar)) {
                 double loadS = Json.seconds(System.nanoTime() - start);
                 tell("%s", NativeRuntime.describe());
                 tell("%s: %s, threads %d", model, pipeline.spec().family().title(), threads);
@@ -272,9 +273,10 @@ final class GenerateCommand extends ModelCommand {
         }
     }
 
-    private Pipeline open(Path model) {
+    private Pipeline open(Path model, ProgressBar bar) {
+        EngineOptions options = engineOptions();
         try {
-            return Pipeline.open(model, engineOptions(), prediction);
+            return Pipeline.open(openModel(model, bar), options, prediction);
         } catch (IOException e) {
             throw new BadInputException(e);
         }

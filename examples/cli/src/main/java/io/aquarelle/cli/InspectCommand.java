@@ -10,7 +10,7 @@ import picocli.CommandLine.Parameters;
 /** {@code aquarelle inspect}: what a model file holds. */
 @Command(name = "inspect", description = "Tells what a model file holds.", sortOptions = false)
 final class InspectCommand extends SubCommand {
-    @Parameters(paramLabel = "MODEL", description = "A .safetensors file.")
+    @Parameters(paramLabel = "MODEL", description = "A model file or folder, as for convert.")
     private Path model;
 
     @Option(names = "--json", description = "Print one JSON object instead of text.")

@@ -1,21 +1,30 @@
 package io.aquarelle.cli;
 
 import io.aquarelle.ImageRequest;
+import io.aquarelle.model.Checkpoint;
+import io.aquarelle.model.Conversion;
 import io.aquarelle.model.Convolution;
 import io.aquarelle.model.EngineOptions;
+import io.aquarelle.model.StoredTypes;
+import java.io.IOException;
 import java.nio.file.Path;
+import java.util.Locale;
 import java.util.function.BiConsumer;
 import java.util.function.Consumer;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 /** What commands have that run a model. */
 abstract class ModelCommand extends SubCommand {
+    @Mixin
+    private ModelFileOptions files;
+
     @Option(
-            names = {"-m", "--model"},
-            paramLabel = "FILE",
-            description =
-                    "A Stable Diffusion checkpoint (.safetensors): SD 1.x, SD 2.x, SDXL and what was made of them.")
-    private Path model;
+            names = "--type",
+            paramLabel = "TYPE",
+            order = 80,
+            description = "Store weights in memory in another type, such as q8_0 or q4_k; see convert --help.")
+    private String type;
 
     @Option(
             names = {"-W", "--width"},
@@ -52,10 +61,24 @@ abstract class ModelCommand extends SubCommand {
     }
 
     final Path requireModel() {
-        if (model == null) {
+        if (files.model == null) {
             throw new BadInputException("no model: no demonstration model ships yet; name a checkpoint with -m FILE");
         }
-        return model;
+        return files.model;
+    }
+
+    /** Opens the model in the type asked for. */
+    final Checkpoint openModel(Path model, ProgressBar bar) throws IOException {
+        if (type == null) {
+            return files.open(model);
+        }
+        StoredTypes types = StoredTypes.of(ModelFileOptions.type("--type", type));
+        try (Checkpoint stored = files.open(model)) {
+            return Conversion.load(stored, types, (bytes, total) -> bar.show(
+                    "load",
+                    String.format(Locale.ROOT, "%.1f/%.1f GB", bytes / 1e9, total / 1e9),
+                    (double) bytes / total));
+        }
     }
 
     final EngineOptions engineOptions() {

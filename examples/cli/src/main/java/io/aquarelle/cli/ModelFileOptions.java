@@ -1,0 +1,61 @@
+package io.aquarelle.cli;
+
+import io.aquarelle.model.Checkpoint;
+import io.aquarelle.model.DataType;
+import io.aquarelle.model.ModelFiles;
+import io.aquarelle.model.StoredTypes;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.stream.Collectors;
+import picocli.CommandLine.Option;
+
+/** The files that a model comes from. */
+final class ModelFileOptions {
+    @Option(
+            names = {"-m", "--model"},
+            paramLabel = "FILE",
+            description = "A Stable Diffusion model: .safetensors (or its .index.json), .gguf, .ckpt, .pt, or a folder"
+                    + " of diffusers.")
+    Path model;
+
+    @Option(names = "--unet", paramLabel = "FILE", description = "Use the UNet of another file.")
+    private Path unet;
+
+    @Option(names = "--vae", paramLabel = "FILE", description = "Use the VAE of another file.")
+    private Path vae;
+
+    @Option(
+            names = "--clip",
+            paramLabel = "FILE",
+            description = "Use the text encoder of another file; once more for a second encoder.")
+    private List<Path> textEncoders = List.of();
+
+    /** Maps all files. */
+    Checkpoint open(Path model) {
+        ModelFiles files = ModelFiles.of(model);
+        files = unet == null ? files : files.withUNet(unet);
+        files = vae == null ? files : files.withVae(vae);
+        for (Path textEncoder : textEncoders) {
+            files = files.withTextEncoder(textEncoder);
+        }
+        try {
+            return Checkpoint.open(files);
+        } catch (IOException e) {
+            throw new BadInputException(e);
+        }
+    }
+
+    /** The type that is called so. */
+    static DataType type(String option, String name) {
+        return StoredTypes.WRITABLE.stream()
+                .filter(type -> type.label().equalsIgnoreCase(name))
+                .findFirst()
+                .orElseThrow(() -> new BadInputException(
+                        option + ": there is no type '" + name + "' to store weights in; use " + typeNames()));
+    }
+
+    static String typeNames() {
+        return StoredTypes.WRITABLE.stream().map(DataType::label).collect(Collectors.joining(", "));
+    }
+}

@@ -160,6 +160,41 @@ TEST(creating_networks) {
     REFUSES(AQ_CLOSED, aq_vae_create(m.engine, never_opened, &vae, &handle, &error));
 }
 
+TEST(conversions) {
+    float values[256];
+    for (int i = 0; i < 256; i++) values[i] = (float)i - 100;
+    uint8_t blocks[1024] = {0};
+    const aq_conversion good = {values, blocks, sizeof values, 256 / 32 * 34, 256, 0, 8};
+    aq_error error = {};
+    CHECK(aq_convert(&good, &error) == AQ_OK);
+    // The first block of Q8_0: a half with the scale 100 / 127, then -127 for -100.
+    CHECK((int8_t)blocks[2] == -127);
+
+    REFUSES(AQ_INVALID_ARGUMENT, aq_convert(nullptr, &error));
+    const auto refuse = [&](aq_status expected, auto change) {
+        aq_conversion call = good;
+        change(call);
+        REFUSES(expected, aq_convert(&call, &error));
+    };
+    refuse(AQ_INVALID_ARGUMENT, [](aq_conversion &c) { c.input = nullptr; });
+    refuse(AQ_INVALID_ARGUMENT, [](aq_conversion &c) { c.output = nullptr; });
+    refuse(AQ_INVALID_ARGUMENT, [](aq_conversion &c) { c.input_size--; });
+    refuse(AQ_INVALID_ARGUMENT, [](aq_conversion &c) { c.output_size += 34; });
+    refuse(AQ_INVALID_ARGUMENT, [](aq_conversion &c) { c.count = 255; });
+    refuse(AQ_INVALID_ARGUMENT, [](aq_conversion &c) { c.count = UINT64_MAX; });
+    refuse(AQ_INVALID_ARGUMENT, [](aq_conversion &c) { c.count = (uint64_t(1) << 62) + 256; });
+    for (int type : {-1, 4, 5, 26, 28, 31, 36, 9999}) {
+        refuse(AQ_INVALID_ARGUMENT, [&](aq_conversion &c) { c.input_type = type; });
+        refuse(AQ_INVALID_ARGUMENT, [&](aq_conversion &c) { c.output_type = type; });
+    }
+    for (int type : {9, 15, 16, 19, 29, 34, 39})
+        refuse(AQ_INVALID_ARGUMENT, [&](aq_conversion &c) { c.output_type = type; });
+    values[255] = std::numeric_limits<float>::quiet_NaN();
+    refuse(AQ_INVALID_MODEL, [](aq_conversion &) {});
+    values[255] = 1e5f;
+    refuse(AQ_INVALID_MODEL, [](aq_conversion &c) { c.output_type = 1, c.output_size = 512; });
+}
+
 TEST(info) {
     const nano &m = model();
     aq_text_encoder_info text;

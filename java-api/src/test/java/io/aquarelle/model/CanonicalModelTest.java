@@ -36,8 +36,7 @@ class CanonicalModelTest {
 
     static List<Pair> pairs(String file) throws IOException {
         var in = CanonicalModelTest.class.getResourceAsStream("formats/" + file + "-names.tsv.gz");
-        try (var lines =
-                new BufferedReader(new InputStreamReader(new GZIPInputStream(in), StandardCharsets.UTF_8))) {
+        try (var lines = new BufferedReader(new InputStreamReader(new GZIPInputStream(in), StandardCharsets.UTF_8))) {
             return lines.lines()
                     .map(line -> line.split("\t"))
                     .map(fields -> new Pair(fields[0], fields[1], fields[2], fields[3]))
@@ -68,7 +67,8 @@ class CanonicalModelTest {
             List<Integer> values = values(found);
             switch (pair.form) {
                 case "same" -> assertEquals(List.of(number, number + 1000), values, pair.name);
-                case "kernel" -> assertEquals(List.of(2L, 2L, 1L, 1L), found.info().shape(), pair.name);
+                case "kernel" ->
+                    assertEquals(List.of(2L, 2L, 1L, 1L), found.info().shape(), pair.name);
                 case "transposed" ->
                     assertEquals(List.of(number, number + 2000, number + 1000, number + 3000), values, pair.name);
                 default -> {
@@ -110,10 +110,13 @@ class CanonicalModelTest {
 
     @Test
     void olderNamesOfTheVaesAttentionAreKnown() throws Exception {
-        Map<String, TensorSource> tensors = diffusers("sd1", pair -> pair.name.replaceAll("(attentions\\.0\\.)to_q", "$1query")
-                .replaceAll("(attentions\\.0\\.)to_k", "$1key")
-                .replaceAll("(attentions\\.0\\.)to_v", "$1value")
-                .replaceAll("(attentions\\.0\\.)to_out\\.0", "$1proj_attn"));
+        Map<String, TensorSource> tensors = diffusers(
+                "sd1",
+                pair -> pair.name
+                        .replaceAll("(attentions\\.0\\.)to_q", "$1query")
+                        .replaceAll("(attentions\\.0\\.)to_k", "$1key")
+                        .replaceAll("(attentions\\.0\\.)to_v", "$1value")
+                        .replaceAll("(attentions\\.0\\.)to_out\\.0", "$1proj_attn"));
 
         assertEquals(compVis("sd1"), canonical(tensors, Map.of()).keySet());
     }
@@ -180,8 +183,8 @@ class CanonicalModelTest {
                 .tensors();
 
         assertEquals(compVis("sd1"), joined.keySet());
-        joined.forEach((name, tensor) ->
-                assertEquals(name.startsWith("first_stage_model.") ? 0 : 1, values(tensor).getFirst(), name));
+        joined.forEach((name, tensor) -> assertEquals(
+                name.startsWith("first_stage_model.") ? 0 : 1, values(tensor).getFirst(), name));
     }
 
     @Test
@@ -204,8 +207,7 @@ class CanonicalModelTest {
         assertTrue(e.getMessage().contains("resblocks.0.attn.in_proj_weight"), e.getMessage());
     }
 
-    private static Map<String, TensorSource> diffusers(String model, Function<Pair, String> name)
-            throws IOException {
+    private static Map<String, TensorSource> diffusers(String model, Function<Pair, String> name) throws IOException {
         Map<String, TensorSource> tensors = new LinkedHashMap<>();
         for (Pair pair : pairs(model)) {
             String full = pair.folder + "." + name.apply(pair);

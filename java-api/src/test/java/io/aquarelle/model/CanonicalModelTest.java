@@ -24,6 +24,7 @@ import java.util.Set;
 import java.util.function.Function;
 import java.util.zip.GZIPInputStream;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
@@ -195,6 +196,21 @@ class CanonicalModelTest {
 
         var e = assertThrows(ModelFormatException.class, () -> canonical(tensors, Map.of()));
         assertTrue(e.getMessage().contains("first_stage_model.decoder.mid.attn_1.q.bias"), e.getMessage());
+    }
+
+    @Test
+    @Timeout(20)
+    void endlessNetworksAndBlocksAreRefusedOrPassedOver() throws Exception {
+        Map<String, TensorSource> towers = new LinkedHashMap<>();
+        Map<String, TensorSource> blocks = diffusers("sd1", pair -> pair.name);
+        for (int i = 0; i < 20_000; i++) {
+            String tower = i + ".token_embedding.weight";
+            towers.put(tower, tensor(tower, List.of(2L), 0));
+            String block = "unet.down_blocks." + i + ".resnets." + i + ".norm1.weight";
+            blocks.putIfAbsent(block, tensor(block, List.of(2L), 0));
+        }
+        assertThrows(ModelFormatException.class, () -> canonical(towers, Map.of()));
+        assertTrue(canonical(blocks, Map.of()).keySet().containsAll(compVis("sd1")));
     }
 
     @Test

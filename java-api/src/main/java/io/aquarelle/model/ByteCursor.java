@@ -13,6 +13,8 @@ final class ByteCursor {
     /** Of all texts together; keeps the memory that a hostile file takes small. */
     private static final long MAX_TEXT = 100_000_000;
 
+    private static final long MAX_LINE = 100_000;
+
     private static final ValueLayout.OfShort SHORT =
             ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
     private static final ValueLayout.OfInt INT = ValueLayout.JAVA_INT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
@@ -88,7 +90,9 @@ final class ByteCursor {
     String line() throws ModelFormatException {
         long length = 0;
         while (length < remaining() && bytes.get(ValueLayout.JAVA_BYTE, at + length) != '\n') {
-            length++;
+            if (++length > MAX_LINE) {
+                throw damaged("has a line of more than " + MAX_LINE + " bytes where a name or number is due");
+            }
         }
         String line = utf8(length);
         skip(1);

@@ -29,6 +29,9 @@ final class CanonicalModel {
     /** A file of a model, and which of its networks are used; an empty set stands for all there are. */
     record Part(ModelContents contents, Set<Network> use) {}
 
+    /** Far above any model, so that a hostile file costs time in proportion to its tensors only. */
+    private static final int MAX_NETWORKS = 16;
+
     private static final String SD_TEXT = "cond_stage_model.";
     private static final String XL_TEXT = "conditioner.embedders.";
 
@@ -123,7 +126,7 @@ final class CanonicalModel {
     }
 
     /** The networks of one part, at most one of each kind under a prefix. */
-    private static List<Found> find(Part part) {
+    private List<Found> find(Part part) throws ModelFormatException {
         Map<String, Found> found = new LinkedHashMap<>();
         Map<String, TensorSource> tensors = part.contents.tensors();
         for (String name : tensors.keySet()) {
@@ -147,6 +150,9 @@ final class CanonicalModel {
             }
             if (network != null) {
                 found.putIfAbsent(network.network + prefix, network);
+            }
+            if (found.size() > MAX_NETWORKS) {
+                throw new ModelFormatException(path, "has more than " + MAX_NETWORKS + " networks; name one model");
             }
         }
         return List.copyOf(found.values());

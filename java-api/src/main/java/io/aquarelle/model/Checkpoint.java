@@ -105,8 +105,7 @@ public final class Checkpoint implements AutoCloseable {
         Checkpoint base = retain();
         var tensors = new LinkedHashMap<>(mapping.contents.tensors());
         tensors.replaceAll((name, tensor) -> replaced.getOrDefault(name, tensor));
-        return new Checkpoint(
-                path, new Mapping(arena, new ModelContents(tensors, mapping.contents.metadata()), base));
+        return new Checkpoint(path, new Mapping(arena, new ModelContents(tensors, mapping.contents.metadata()), base));
     }
 
     private static ModelContents read(Path file, Arena arena) throws IOException {

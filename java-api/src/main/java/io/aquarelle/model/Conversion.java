@@ -90,12 +90,15 @@ public final class Conversion {
         return name.endsWith(GGUF);
     }
 
-    /** 8 bit floats, which GGUF lacks, become halves, which hold them all. */
+    /** 8 bit floats become halves, which hold them all, and doubles floats. */
     private static Choice forGguf(Choice choice) {
         DataType readable = NumberTypes.readable(choice.type());
         return readable == choice.type()
                 ? choice
-                : new Choice(choice.tensor(), readable, "is " + choice.type().label() + ", which GGUF files lack");
+                : new Choice(
+                        choice.tensor(),
+                        readable,
+                        "is " + choice.type().label() + ", which programs on ggml cannot use");
     }
 
     /**
@@ -137,8 +140,8 @@ public final class Conversion {
 
     private void run(List<Choice> choices, Sink sink) throws IOException {
         int threads = Runtime.getRuntime().availableProcessors();
-        try (ExecutorService workers =
-                Executors.newFixedThreadPool(threads, Thread.ofPlatform().daemon().factory())) {
+        try (ExecutorService workers = Executors.newFixedThreadPool(
+                threads, Thread.ofPlatform().daemon().factory())) {
             try {
                 for (Choice choice : choices) {
                     convert(choice, sink, workers);

@@ -25,7 +25,8 @@ public final class StoredTypes {
      * @param type that it gets
      * @param reason why it is not the type that was asked for; null if it is
      */
-    public record Choice(TensorInfo tensor, DataType type, @Nullable String reason) {
+    public record Choice(
+            TensorInfo tensor, DataType type, @Nullable String reason) {
         /** The tensor as it will be. */
         public TensorInfo result() {
             return new TensorInfo(tensor.name(), type, tensor.shape());
@@ -152,7 +153,9 @@ public final class StoredTypes {
         }
         String reason = null;
         DataType suited = wanted;
-        if (rule == null && bits(wanted) < 8 && EIGHT_BITS.matcher(tensor.name()).find()) {
+        if (rule == null
+                && bits(wanted) < 8
+                && EIGHT_BITS.matcher(tensor.name()).find()) {
             suited = DataType.Q8_0;
             reason = "embeddings and the VAE keep 8 bits";
         }

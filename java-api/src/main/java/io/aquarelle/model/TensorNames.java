@@ -37,6 +37,11 @@ final class TensorNames {
     /** A new name and what becomes of the values. */
     record Renamed(String name, Form form) {}
 
+    /** Far above any UNet or VAE, so that a hostile file cannot make endless rules. */
+    private static final int MAX_LEVELS = 8;
+
+    private static final int MAX_LAYERS = 16;
+
     private final List<Rule> rules = new ArrayList<>();
 
     private TensorNames() {}
@@ -166,9 +171,10 @@ final class TensorNames {
                 .rule("(?:add|class)_embedding\\.linear_1\\.(weight|bias)", "label_emb.0.0.$1")
                 .rule("(?:add|class)_embedding\\.linear_2\\.(weight|bias)", "label_emb.0.2.$1");
         int number = 1;
-        for (int level = 0; has(names, "down_blocks." + level + "."); level++) {
+        for (int level = 0; level < MAX_LEVELS && has(names, "down_blocks." + level + "."); level++) {
             String from = "down_blocks." + level + ".";
-            for (int layer = 0; has(names, from + "resnets." + layer + "."); layer++, number++) {
+            int layers = count(names, from + "resnets.");
+            for (int layer = 0; layer < layers; layer++, number++) {
                 String to = "input_blocks." + number;
                 resnet(unet, from + "resnets." + layer, to + ".0");
                 transformer(unet, from + "attentions." + layer, to + ".1");
@@ -187,7 +193,7 @@ final class TensorNames {
             }
         }
         number = 0;
-        for (int level = 0; has(names, "up_blocks." + level + "."); level++) {
+        for (int level = 0; level < MAX_LEVELS && has(names, "up_blocks." + level + "."); level++) {
             String from = "up_blocks." + level + ".";
             int layers = count(names, from + "resnets.");
             for (int layer = 0; layer < layers; layer++, number++) {
@@ -228,10 +234,10 @@ final class TensorNames {
         return names.stream().anyMatch(name -> name.startsWith(prefix));
     }
 
-    /** How many numbers from 0 on follow {@code prefix}. */
+    /** How many numbers from 0 on follow {@code prefix}, up to a limit. */
     private static int count(Set<String> names, String prefix) {
         int count = 0;
-        while (has(names, prefix + count + ".")) {
+        while (count < MAX_LAYERS && has(names, prefix + count + ".")) {
             count++;
         }
         return count;

@@ -278,7 +278,8 @@ final class TorchObjects implements Unpickler.Builder {
             for (int d = 0; d < shape.size() && info.elements() > 0; d++) {
                 last = Math.addExact(last, Math.multiplyExact(shape.get(d) - 1, strides.get(d)));
             }
-            if (first < 0 || info.elements() > 0 && Math.multiplyExact(Math.addExact(last, 1), width) > bytes.byteSize()) {
+            if (first < 0
+                    || info.elements() > 0 && Math.multiplyExact(Math.addExact(last, 1), width) > bytes.byteSize()) {
                 throw damaged(name, "has values outside of its storage of " + bytes.byteSize() + " bytes");
             }
             if (info.elements() == 0) {

@@ -24,6 +24,7 @@ import java.util.Set;
 import java.util.function.Function;
 import java.util.zip.GZIPInputStream;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
@@ -36,8 +37,7 @@ class CanonicalModelTest {
 
     static List<Pair> pairs(String file) throws IOException {
         var in = CanonicalModelTest.class.getResourceAsStream("formats/" + file + "-names.tsv.gz");
-        try (var lines =
-                new BufferedReader(new InputStreamReader(new GZIPInputStream(in), StandardCharsets.UTF_8))) {
+        try (var lines = new BufferedReader(new InputStreamReader(new GZIPInputStream(in), StandardCharsets.UTF_8))) {
             return lines.lines()
                     .map(line -> line.split("\t"))
                     .map(fields -> new Pair(fields[0], fields[1], fields[2], fields[3]))
@@ -68,7 +68,8 @@ class CanonicalModelTest {
             List<Integer> values = values(found);
             switch (pair.form) {
                 case "same" -> assertEquals(List.of(number, number + 1000), values, pair.name);
-                case "kernel" -> assertEquals(List.of(2L, 2L, 1L, 1L), found.info().shape(), pair.name);
+                case "kernel" ->
+                    assertEquals(List.of(2L, 2L, 1L, 1L), found.info().shape(), pair.name);
                 case "transposed" ->
                     assertEquals(List.of(number, number + 2000, number + 1000, number + 3000), values, pair.name);
                 default -> {
@@ -110,10 +111,13 @@ class CanonicalModelTest {
 
     @Test
     void olderNamesOfTheVaesAttentionAreKnown() throws Exception {
-        Map<String, TensorSource> tensors = diffusers("sd1", pair -> pair.name.replaceAll("(attentions\\.0\\.)to_q", "$1query")
-                .replaceAll("(attentions\\.0\\.)to_k", "$1key")
-                .replaceAll("(attentions\\.0\\.)to_v", "$1value")
-                .replaceAll("(attentions\\.0\\.)to_out\\.0", "$1proj_attn"));
+        Map<String, TensorSource> tensors = diffusers(
+                "sd1",
+                pair -> pair.name
+                        .replaceAll("(attentions\\.0\\.)to_q", "$1query")
+                        .replaceAll("(attentions\\.0\\.)to_k", "$1key")
+                        .replaceAll("(attentions\\.0\\.)to_v", "$1value")
+                        .replaceAll("(attentions\\.0\\.)to_out\\.0", "$1proj_attn"));
 
         assertEquals(compVis("sd1"), canonical(tensors, Map.of()).keySet());
     }
@@ -180,8 +184,8 @@ class CanonicalModelTest {
                 .tensors();
 
         assertEquals(compVis("sd1"), joined.keySet());
-        joined.forEach((name, tensor) ->
-                assertEquals(name.startsWith("first_stage_model.") ? 0 : 1, values(tensor).getFirst(), name));
+        joined.forEach((name, tensor) -> assertEquals(
+                name.startsWith("first_stage_model.") ? 0 : 1, values(tensor).getFirst(), name));
     }
 
     @Test
@@ -195,6 +199,21 @@ class CanonicalModelTest {
     }
 
     @Test
+    @Timeout(20)
+    void endlessNetworksAndBlocksAreRefusedOrPassedOver() throws Exception {
+        Map<String, TensorSource> towers = new LinkedHashMap<>();
+        Map<String, TensorSource> blocks = diffusers("sd1", pair -> pair.name);
+        for (int i = 0; i < 20_000; i++) {
+            String tower = i + ".token_embedding.weight";
+            towers.put(tower, tensor(tower, List.of(2L), 0));
+            String block = "unet.down_blocks." + i + ".resnets." + i + ".norm1.weight";
+            blocks.putIfAbsent(block, tensor(block, List.of(2L), 0));
+        }
+        assertThrows(ModelFormatException.class, () -> canonical(towers, Map.of()));
+        assertTrue(canonical(blocks, Map.of()).keySet().containsAll(compVis("sd1")));
+    }
+
+    @Test
     void aMissingPartOfAJoinedMatrixIsRefused() throws Exception {
         List<Pair> pairs = pairs("sdxl");
         Map<String, TensorSource> tensors = diffusers("sdxl", pair -> pair.name);
@@ -204,8 +223,7 @@ class CanonicalModelTest {
         assertTrue(e.getMessage().contains("resblocks.0.attn.in_proj_weight"), e.getMessage());
     }
 
-    private static Map<String, TensorSource> diffusers(String model, Function<Pair, String> name)
-            throws IOException {
+    private static Map<String, TensorSource> diffusers(String model, Function<Pair, String> name) throws IOException {
         Map<String, TensorSource> tensors = new LinkedHashMap<>();
         for (Pair pair : pairs(model)) {
             String full = pair.folder + "." + name.apply(pair);

@@ -76,8 +76,20 @@ class ConversionTest {
     /** Limits are a little above what the types lose on normal values, so that a wrong row or block shows. */
     @ParameterizedTest
     @CsvSource({
-        "F32,0", "F16,0.0003", "BF16,0.002", "Q8_0,0.006", "Q6_K,0.02", "Q5_K,0.04", "Q5_1,0.05", "Q5_0,0.05",
-        "Q4_K,0.08", "Q4_1,0.1", "Q4_0,0.1", "IQ4_NL,0.09", "Q3_K,0.18", "Q2_K,0.35"
+        "F32,0",
+        "F16,0.0003",
+        "BF16,0.002",
+        "Q8_0,0.006",
+        "Q6_K,0.02",
+        "Q5_K,0.04",
+        "Q5_1,0.05",
+        "Q5_0,0.05",
+        "Q4_K,0.08",
+        "Q4_1,0.1",
+        "Q4_0,0.1",
+        "IQ4_NL,0.09",
+        "Q3_K,0.18",
+        "Q2_K,0.35"
     })
     void valuesComeBackAsNearlyAsTheirTypeAllows(DataType type, double limit) {
         float[] values = randoms(3 << 17); // more than a chunk of native code
@@ -111,8 +123,8 @@ class ConversionTest {
     void doublesAreRead() throws Exception {
         try (var stored = Checkpoint.open(TorchReaderTest.resource("all-kinds.ckpt"))) {
             TensorInfo tensor = stored.tensors().get("f64");
-            double[] values = stored.data(tensor)
-                    .toArray(ValueLayout.JAVA_DOUBLE_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN));
+            double[] values =
+                    stored.data(tensor).toArray(ValueLayout.JAVA_DOUBLE_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN));
             float[] floats = stored.readable(tensor).toArray(FLOAT);
             for (int i = 0; i < 4; i++) {
                 assertEquals((float) values[i], floats[i]);
@@ -147,8 +159,20 @@ class ConversionTest {
                 IllegalArgumentException.class,
                 () -> NumberTypes.convert(DataType.F32, values.asSlice(0, 400), DataType.Q8_0, blocks.asSlice(0, 34)));
         assertThrows(
-                IllegalArgumentException.class,
-                () -> NumberTypes.convert(DataType.I32, values, DataType.F16, blocks));
+                IllegalArgumentException.class, () -> NumberTypes.convert(DataType.I32, values, DataType.F16, blocks));
+    }
+
+    @ParameterizedTest
+    @EnumSource
+    void nativeCodeAgreesOnTheSizeOfBlocks(DataType type) throws Exception {
+        if (type.isQuantised()) {
+            byte[] file = new RawGguf(3, 1, 0)
+                    .tensor("t", type.nativeType(), 0, 2L * type.block(), 3)
+                    .data(32, (int) type.bytes(6L * type.block()));
+            try (var model = Checkpoint.open(Files.write(folder.resolve("model.gguf"), file))) {
+                Weights.of(model).close();
+            }
+        }
     }
 
     // Which type a tensor gets
@@ -159,7 +183,9 @@ class ConversionTest {
             var types = choices(model, StoredTypes.of(DataType.Q4_K));
             assertEquals(DataType.Q4_K, types.get(KERNEL).type());
             assertEquals(DataType.Q5_0, types.get(MATRIX).type());
-            assertEquals("has rows of 64, which do not fill blocks of 256", types.get(MATRIX).reason());
+            assertEquals(
+                    "has rows of 64, which do not fill blocks of 256",
+                    types.get(MATRIX).reason());
             assertEquals(DataType.F32, types.get(BIAS).type());
             assertEquals("is a vector", types.get(BIAS).reason());
             assertEquals(DataType.F16, types.get(TIME).type());
@@ -167,7 +193,9 @@ class ConversionTest {
             assertEquals("embeddings and the VAE keep 8 bits", types.get(VAE).reason());
             assertEquals(DataType.I64, types.get(IDS).type());
             assertEquals(DataType.F16, types.get("odd.weight").type());
-            assertEquals("has rows of 36, which do not fill blocks of 256", types.get("odd.weight").reason());
+            assertEquals(
+                    "has rows of 36, which do not fill blocks of 256",
+                    types.get("odd.weight").reason());
         }
     }
 
@@ -203,7 +231,8 @@ class ConversionTest {
             var types = choices(model, StoredTypes.of(DataType.F16));
             assertEquals(DataType.F16, types.get(BIAS).type());
             assertEquals(DataType.F32, types.get("large.weight").type());
-            assertEquals("has values too large for f16", types.get("large.weight").reason());
+            assertEquals(
+                    "has values too large for f16", types.get("large.weight").reason());
         }
     }
 
@@ -218,8 +247,9 @@ class ConversionTest {
             try (var written = Checkpoint.open(out);
                     var loaded = Conversion.load(model, StoredTypes.of(type), (done, total) -> {})) {
                 assertEquals(model.metadata(), written.metadata());
-                assertEquals(choices.stream().map(Choice::result).toList(), List.copyOf(written.tensors()
-                        .values()));
+                assertEquals(
+                        choices.stream().map(Choice::result).toList(),
+                        List.copyOf(written.tensors().values()));
                 assertEquals(written.tensors(), loaded.tensors());
                 for (TensorInfo tensor : written.tensors().values()) {
                     assertArrayEquals(
@@ -238,8 +268,7 @@ class ConversionTest {
         byte[] bias = model.data(model.tensors().get(BIAS)).toArray(ValueLayout.JAVA_BYTE);
         var loaded = Conversion.load(model, StoredTypes.of(DataType.Q8_0), (done, total) -> {});
         model.close();
-        assertArrayEquals(
-                bias, loaded.data(loaded.tensors().get(BIAS)).toArray(ValueLayout.JAVA_BYTE));
+        assertArrayEquals(bias, loaded.data(loaded.tensors().get(BIAS)).toArray(ValueLayout.JAVA_BYTE));
         MemorySegment kernel = loaded.data(loaded.tensors().get(KERNEL));
         loaded.close();
         assertThrows(IllegalStateException.class, () -> kernel.get(ValueLayout.JAVA_BYTE, 0));
@@ -282,8 +311,9 @@ class ConversionTest {
             assertTrue(e.getMessage().contains("'bad.weight'"), e.getMessage());
         }
         try (Stream<Path> files = Files.list(folder)) {
-            assertEquals(List.of("model.safetensors"), files.map(file -> file.getFileName().toString())
-                    .toList());
+            assertEquals(
+                    List.of("model.safetensors"),
+                    files.map(file -> file.getFileName().toString()).toList());
         }
     }
 
@@ -323,16 +353,14 @@ class ConversionTest {
         large[77] = -70_000;
         tensors.put("large.weight", large);
         tensors.put(IDS, new float[6]);
-        return write(
-                tensors,
-                name -> switch (name) {
-                    case KERNEL -> List.of(4L, 256L, 3L, 3L);
-                    case VAE -> List.of(32L, 32L, 3L, 3L);
-                    case BIAS -> List.of(64L);
-                    case "odd.weight" -> List.of(4L, 4L, 3L, 3L);
-                    case IDS -> List.of(1L, 3L);
-                    default -> List.of(64L, 64L);
-                });
+        return write(tensors, name -> switch (name) {
+            case KERNEL -> List.of(4L, 256L, 3L, 3L);
+            case VAE -> List.of(32L, 32L, 3L, 3L);
+            case BIAS -> List.of(64L);
+            case "odd.weight" -> List.of(4L, 4L, 3L, 3L);
+            case IDS -> List.of(1L, 3L);
+            default -> List.of(64L, 64L);
+        });
     }
 
     private Checkpoint write(Map<String, float[]> tensors, Function<String, List<Long>> shape) throws IOException {
@@ -352,7 +380,8 @@ class ConversionTest {
     }
 
     private static Map<String, Choice> choices(Checkpoint model, StoredTypes types) {
-        return types.choose(model).stream().collect(Collectors.toMap(it -> it.tensor().name(), it -> it));
+        return types.choose(model).stream()
+                .collect(Collectors.toMap(it -> it.tensor().name(), it -> it));
     }
 
     private static float[] randoms(int count) {

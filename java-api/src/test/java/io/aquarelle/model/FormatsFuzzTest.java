@@ -11,8 +11,8 @@ import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.SplittableRandom;
 import java.util.Set;
+import java.util.SplittableRandom;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
@@ -23,7 +23,21 @@ class FormatsFuzzTest {
 
     /** Numbers at which readers go wrong. */
     private static final long[] NUMBERS = {
-        0, 1, -1, 2, 31, 32, 255, 256, 65535, 1L << 31, (1L << 31) - 1, 1L << 32, 1L << 61, Long.MAX_VALUE, Long.MIN_VALUE
+        0,
+        1,
+        -1,
+        2,
+        31,
+        32,
+        255,
+        256,
+        65535,
+        1L << 31,
+        (1L << 31) - 1,
+        1L << 32,
+        1L << 61,
+        Long.MAX_VALUE,
+        Long.MIN_VALUE
     };
 
     private enum Format {
@@ -36,9 +50,22 @@ class FormatsFuzzTest {
                 case GGUF ->
                     new RawGguf(3, 3, 4)
                             .entry("general.name", "nano")
-                            .text("general.alignment").i32(4).i32(32)
-                            .text("list").i32(9).i32(8).i64(2).text("x").text("y")
-                            .text("comfy.gguf.orig_shape.k").i32(9).i32(5).i64(3).i32(2).i32(2).i32(8)
+                            .text("general.alignment")
+                            .i32(4)
+                            .i32(32)
+                            .text("list")
+                            .i32(9)
+                            .i32(8)
+                            .i64(2)
+                            .text("x")
+                            .text("y")
+                            .text("comfy.gguf.orig_shape.k")
+                            .i32(9)
+                            .i32(5)
+                            .i64(3)
+                            .i32(2)
+                            .i32(2)
+                            .i32(8)
                             .tensor("out.2.weight", 0, 0, 4)
                             .tensor("input_blocks.0.0.weight", 1, 32, 4, 2)
                             .tensor("k", 0, 64, 16, 2)
@@ -86,8 +113,8 @@ class FormatsFuzzTest {
 
     private static void read(byte[] bytes) throws ModelFormatException {
         MemorySegment file = MemorySegment.ofArray(bytes);
-        var contents = CanonicalModel.of(
-                PATH, List.of(new CanonicalModel.Part(ModelReader.read(PATH, file), Set.of())));
+        var contents =
+                CanonicalModel.of(PATH, List.of(new CanonicalModel.Part(ModelReader.read(PATH, file), Set.of())));
         for (TensorSource tensor : contents.tensors().values()) {
             assertTrue(!tensor.copies() || tensor.info().byteSize() <= bytes.length, "a copy larger than the file");
             MemorySegment values = tensor.values(Arena.ofAuto());

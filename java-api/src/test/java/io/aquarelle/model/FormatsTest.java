@@ -21,6 +21,7 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** One model in every format: the same tensors, the same picture. */
@@ -39,16 +40,15 @@ class FormatsTest {
     @ParameterizedTest
     @ValueSource(strings = {"shards", "zip", "legacy", "gguf", "diffusers", "diffusers-fp16", "parts"})
     void everyFormatDrawsTheSamePicture(String format) throws Exception {
-        ModelFiles files =
-                switch (format) {
-                    case "shards" -> ModelFiles.of(shards());
-                    case "zip" -> ModelFiles.of(torch("model.ckpt", true));
-                    case "legacy" -> ModelFiles.of(torch("model.pt", false));
-                    case "gguf" -> ModelFiles.of(gguf());
-                    case "diffusers" -> ModelFiles.of(diffusers(""));
-                    case "diffusers-fp16" -> ModelFiles.of(diffusers(".fp16"));
-                    default -> parts();
-                };
+        ModelFiles files = switch (format) {
+            case "shards" -> ModelFiles.of(shards());
+            case "zip" -> ModelFiles.of(torch("model.ckpt", true));
+            case "legacy" -> ModelFiles.of(torch("model.pt", false));
+            case "gguf" -> ModelFiles.of(gguf());
+            case "diffusers" -> ModelFiles.of(diffusers(""));
+            case "diffusers-fp16" -> ModelFiles.of(diffusers(".fp16"));
+            default -> parts();
+        };
         try (var expected = Checkpoint.open(model);
                 var actual = Checkpoint.open(files)) {
             for (TensorInfo tensor : expected.tensors().values()) {
@@ -64,13 +64,30 @@ class FormatsTest {
         assertArrayEquals(draw(ModelFiles.of(model)), draw(files));
     }
 
+    /** Kernels too are quantised; that expanding them on the way or before is the same shows that rows are right. */
+    @ParameterizedTest
+    @EnumSource(names = {"Q8_0", "Q4_0", "Q5_1", "IQ4_NL"})
+    void quantisedWeightsDrawWhatTheirExpandedValuesDraw(DataType type) throws Exception {
+        try (var plain = Checkpoint.open(model)) {
+            var quantised = Conversion.load(plain, StoredTypes.of(type), (done, total) -> {});
+            TensorInfo kernel = quantised.tensors().get("model.diffusion_model.middle_block.0.in_layers.2.weight");
+            assertEquals(type, kernel.type());
+            var expanded = Conversion.load(quantised, StoredTypes.of(DataType.F32), (done, total) -> {});
+            assertArrayEquals(draw(expanded), draw(quantised));
+        }
+    }
+
     private static byte[] draw(ModelFiles files) throws IOException {
+        return draw(Checkpoint.open(files));
+    }
+
+    private static byte[] draw(Checkpoint checkpoint) throws IOException {
         var request = ImageRequest.builder("a red apple")
                 .size(64, 64)
                 .steps(2)
                 .seed(3)
                 .build();
-        try (var pipeline = Pipeline.open(Checkpoint.open(files), EngineOptions.ofThreads(2), null)) {
+        try (var pipeline = Pipeline.open(checkpoint, EngineOptions.ofThreads(2), null)) {
             return pipeline.generate(request).getFirst().rgb();
         }
     }
@@ -78,7 +95,8 @@ class FormatsTest {
     @Test
     void aFolderOfDiffusersTellsWhatShapesDoNot() throws Exception {
         Path diffusers = diffusers("");
-        Files.writeString(diffusers.resolve("scheduler/scheduler_config.json"), "{\"prediction_type\": \"v_prediction\"}");
+        Files.writeString(
+                diffusers.resolve("scheduler/scheduler_config.json"), "{\"prediction_type\": \"v_prediction\"}");
         Files.writeString(
                 diffusers.resolve("unet/config.json"),
                 "{\"attention_head_dim\": [5, 10, 20], \"block_out_channels\": [320, 640, 1280]}");
@@ -134,10 +152,14 @@ class FormatsTest {
     @Test
     void otherFilesAreToldByTheirFirstBytes() throws Exception {
         for (var file : Map.of(
-                        "version https://git-lfs.github.com/spec/v1\n", "git lfs pull",
-                        "<!DOCTYPE html><html>", "web page",
-                        "PK\5\6" + "\0".repeat(18), "empty zip archive",
-                        "random bytes, all of them", "not a safetensors file")
+                        "version https://git-lfs.github.com/spec/v1\n",
+                        "git lfs pull",
+                        "<!DOCTYPE html><html>",
+                        "web page",
+                        "PK\5\6" + "\0".repeat(18),
+                        "empty zip archive",
+                        "random bytes, all of them",
+                        "not a safetensors file")
                 .entrySet()) {
             Path path = Files.writeString(folder.resolve("other"), file.getKey());
             var e = assertThrows(ModelFormatException.class, () -> Checkpoint.open(path));
@@ -181,9 +203,7 @@ class FormatsTest {
                 byte[] values = source.data(tensor).toArray(ValueLayout.JAVA_BYTE);
                 tensors.put(tensor.name(), RawTorch.Tensor.of(tensor.type(), tensor.shape(), values));
             }
-            byte[] file = zip
-                    ? RawTorch.zip(tensors, source.metadata())
-                    : RawTorch.legacy(tensors, source.metadata());
+            byte[] file = zip ? RawTorch.zip(tensors, source.metadata()) : RawTorch.legacy(tensors, source.metadata());
             return Files.write(folder.resolve(name), file);
         }
     }
@@ -228,9 +248,7 @@ class FormatsTest {
                     .toList();
             write(source, part, unet, source.metadata());
         }
-        return ModelFiles.of(unet)
-                .withVae(diffusers("").resolve("vae"))
-                .withTextEncoder(torch("whole.ckpt", true));
+        return ModelFiles.of(unet).withVae(diffusers("").resolve("vae")).withTextEncoder(torch("whole.ckpt", true));
     }
 
     private static void write(Checkpoint source, List<TensorInfo> tensors, Path out, Map<String, String> metadata)

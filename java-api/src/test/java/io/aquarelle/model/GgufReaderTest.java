@@ -30,11 +30,25 @@ class GgufReaderTest {
     void tensorsAndMetadataAreRead(int version) throws Exception {
         byte[] file = new RawGguf(version, 2, 6)
                 .entry("general.name", "nano")
-                .text("small").i32(0).raw("\7")
-                .text("negative").i32(5).i32(-3)
-                .text("yes").i32(7).raw("\1")
-                .text("half").i32(12).i64(Double.doubleToLongBits(0.5))
-                .text("list").i32(9).i32(4).i64(3).i32(1).i32(2).i32(3)
+                .text("small")
+                .i32(0)
+                .raw("\7")
+                .text("negative")
+                .i32(5)
+                .i32(-3)
+                .text("yes")
+                .i32(7)
+                .raw("\1")
+                .text("half")
+                .i32(12)
+                .i64(Double.doubleToLongBits(0.5))
+                .text("list")
+                .i32(9)
+                .i32(4)
+                .i64(3)
+                .i32(1)
+                .i32(2)
+                .i32(3)
                 .tensor("b", F16, 32, 3, 2)
                 .tensor("a", F32, 0, 2)
                 .data(32, 44);
@@ -44,8 +58,7 @@ class GgufReaderTest {
         assertEquals(
                 new TensorInfo("b", DataType.F16, List.of(2L, 3L)),
                 read.tensors().get("b").info());
-        assertArrayEquals(
-                new byte[] {32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43}, bytes(read, "b"));
+        assertArrayEquals(new byte[] {32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43}, bytes(read, "b"));
         assertArrayEquals(new byte[] {0, 1, 2, 3, 4, 5, 6, 7}, bytes(read, "a"));
         assertFalse(read.tensors().get("a").copies());
         assertEquals(
@@ -56,7 +69,9 @@ class GgufReaderTest {
     @Test
     void anotherAlignmentIsFollowed() throws Exception {
         byte[] file = new RawGguf(3, 1, 1)
-                .text("general.alignment").i32(4).i32(8)
+                .text("general.alignment")
+                .i32(4)
+                .i32(8)
                 .tensor("a", F32, 8, 1)
                 .data(8, 12);
         assertArrayEquals(new byte[] {8, 9, 10, 11}, bytes(read(file), "a"));
@@ -65,7 +80,14 @@ class GgufReaderTest {
     @Test
     void flattenedKernelsGetTheirShapeBack() throws Exception {
         byte[] file = new RawGguf(3, 1, 1)
-                .text("comfy.gguf.orig_shape.k").i32(9).i32(5).i64(4).i32(2).i32(32).i32(3).i32(3)
+                .text("comfy.gguf.orig_shape.k")
+                .i32(9)
+                .i32(5)
+                .i64(4)
+                .i32(2)
+                .i32(32)
+                .i32(3)
+                .i32(3)
                 .tensor("k", Q8_0, 0, 288, 2)
                 .data(32, 2 * 9 * 34);
         var read = read(file);
@@ -135,11 +157,17 @@ class GgufReaderTest {
     @Test
     void namesAndPlacesTwice() {
         refused(
-                new RawGguf(3, 2, 0).tensor("t", F32, 0, 1).tensor("t", F32, 32, 1).data(32, 36),
+                new RawGguf(3, 2, 0)
+                        .tensor("t", F32, 0, 1)
+                        .tensor("t", F32, 32, 1)
+                        .data(32, 36),
                 "tensor 't'",
                 "twice");
         refused(
-                new RawGguf(3, 2, 0).tensor("a", F32, 0, 16).tensor("b", F32, 32, 1).data(32, 64),
+                new RawGguf(3, 2, 0)
+                        .tensor("a", F32, 0, 16)
+                        .tensor("b", F32, 32, 1)
+                        .data(32, 64),
                 "tensor 'b'",
                 "overlaps");
         refused(new RawGguf(3, 0, 2).entry("k", "v").entry("k", "v").data(32, 0), "'k' twice");
@@ -156,7 +184,11 @@ class GgufReaderTest {
     @Test
     void originalShapesThatDoNotFit() {
         for (int[] shape : new int[][] {{2, 32, 3, 2}, {2, -32, 3, -3}, {1, 64, 3, 3, 1, 1, 1, 1, 1}}) {
-            var file = new RawGguf(3, 1, 1).text("comfy.gguf.orig_shape.t").i32(9).i32(5).i64(shape.length);
+            var file = new RawGguf(3, 1, 1)
+                    .text("comfy.gguf.orig_shape.t")
+                    .i32(9)
+                    .i32(5)
+                    .i64(shape.length);
             for (int length : shape) {
                 file.i32(length);
             }
@@ -169,7 +201,11 @@ class GgufReaderTest {
     void alignmentsThatCannotBe() {
         for (int alignment : new int[] {0, 3, -1, 48}) {
             refused(
-                    new RawGguf(3, 0, 1).text("general.alignment").i32(4).i32(alignment).data(32, 0),
+                    new RawGguf(3, 0, 1)
+                            .text("general.alignment")
+                            .i32(4)
+                            .i32(alignment)
+                            .data(32, 0),
                     "general.alignment",
                     "power of two");
         }

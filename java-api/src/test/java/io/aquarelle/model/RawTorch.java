@@ -15,12 +15,11 @@ final class RawTorch {
     /** A tensor of a state dictionary with a storage of its own. */
     record Tensor(String storageClass, List<Long> shape, List<Long> strides, byte[] values, int width) {
         static Tensor of(DataType type, List<Long> shape, byte[] values) {
-            String name =
-                    switch (type) {
-                        case F32 -> "FloatStorage";
-                        case F16 -> "HalfStorage";
-                        default -> "ByteStorage";
-                    };
+            String name = switch (type) {
+                case F32 -> "FloatStorage";
+                case F16 -> "HalfStorage";
+                default -> "ByteStorage";
+            };
             Long[] strides = new Long[shape.size()];
             long step = 1;
             for (int d = shape.size() - 1; d >= 0; d--) {
@@ -132,7 +131,8 @@ final class RawTorch {
         out.writeBytes(object);
         out.writeBytes(keys);
         for (Tensor tensor : storages) {
-            out.writeBytes(little(8).putLong(tensor.values.length / tensor.width).array());
+            out.writeBytes(
+                    little(8).putLong(tensor.values.length / tensor.width).array());
             out.writeBytes(tensor.values);
         }
         return out.toByteArray();
@@ -158,7 +158,8 @@ final class RawTorch {
                     .putShort((short) name.length)
                     .putShort((short) 0)
                     .array();
-            directory.writeBytes(little(6).putInt(0x02014b50).putShort((short) 20).array());
+            directory.writeBytes(
+                    little(6).putInt(0x02014b50).putShort((short) 20).array());
             directory.writeBytes(common);
             directory.writeBytes(little(14).putInt(10, out.size()).array());
             directory.writeBytes(name);

@@ -11,6 +11,7 @@ import io.aquarelle.model.RawTorch.Tensor;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
@@ -37,8 +38,7 @@ class TorchReaderTest {
     void everyKindOfTensorReadsAsPyTorchReadsIt(String name) throws Exception {
         try (var checkpoint = Checkpoint.open(resource(name));
                 var values = Checkpoint.open(resource("all-kinds.safetensors"))) {
-            assertEquals(
-                    Map.copyOf(values.tensors()), Map.copyOf(checkpoint.tensors()), "names, types and shapes");
+            assertEquals(Map.copyOf(values.tensors()), Map.copyOf(checkpoint.tensors()), "names, types and shapes");
             for (TensorInfo tensor : values.tensors().values()) {
                 assertArrayEquals(
                         values.data(tensor).toArray(ValueLayout.JAVA_BYTE),
@@ -59,9 +59,7 @@ class TorchReaderTest {
             assertEquals(
                     new TensorInfo("e5m2", DataType.F8_E5M2, List.of(256L)),
                     checkpoint.tensors().get("e5m2"));
-            byte[] bytes = checkpoint
-                    .data(checkpoint.tensors().get("e4m3"))
-                    .toArray(ValueLayout.JAVA_BYTE);
+            byte[] bytes = checkpoint.data(checkpoint.tensors().get("e4m3")).toArray(ValueLayout.JAVA_BYTE);
             for (int i = 0; i < 256; i++) {
                 assertEquals((byte) i, bytes[i]);
             }
@@ -83,7 +81,9 @@ class TorchReaderTest {
     void otherStridesAreCopiedInOrder() throws Exception {
         var turned = new Tensor("ByteStorage", List.of(3L, 2L), List.of(1L, 3L), BYTES.values(), 1);
         for (boolean zip : new boolean[] {true, false}) {
-            assertArrayEquals(new byte[] {1, 4, 2, 5, 3, 6}, bytes(read(zip, Map.of("a", turned)).get("a")));
+            assertArrayEquals(
+                    new byte[] {1, 4, 2, 5, 3, 6},
+                    bytes(read(zip, Map.of("a", turned)).get("a")));
         }
     }
 
@@ -92,8 +92,23 @@ class TorchReaderTest {
     @Test
     void aFunctionOfTheSystemIsRefusedByName() {
         Path proof = folder.resolve("proof");
-        for (var function : Map.of("posix", "system", "os", "system", "builtins", "eval", "subprocess", "Popen", "nt",
-                        "system", "__builtin__", "exec", "runpy", "_run_code", "webbrowser", "open")
+        for (var function : Map.of(
+                        "posix",
+                        "system",
+                        "os",
+                        "system",
+                        "builtins",
+                        "eval",
+                        "subprocess",
+                        "Popen",
+                        "nt",
+                        "system",
+                        "__builtin__",
+                        "exec",
+                        "runpy",
+                        "_run_code",
+                        "webbrowser",
+                        "open")
                 .entrySet()) {
             byte[] object = new Pickle()
                     .global(function.getKey(), function.getValue())
@@ -116,7 +131,8 @@ class TorchReaderTest {
     @Test
     void unknownObjectsOfTrainingFrameworksArePassedOver() throws Exception {
         Pickle pickle = new Pickle().op('}', '(').text("callbacks");
-        pickle.global("pytorch_lightning.callbacks.model_checkpoint", "ModelCheckpoint").op(')', 0x81, '}', 'b');
+        pickle.global("pytorch_lightning.callbacks.model_checkpoint", "ModelCheckpoint")
+                .op(')', 0x81, '}', 'b');
         pickle.text("a").tensor("0", BYTES, 0).op('u');
         var entries = new LinkedHashMap<String, byte[]>();
         entries.put("x/data.pkl", pickle.end());
@@ -232,6 +248,20 @@ class TorchReaderTest {
     }
 
     @Test
+    void anEntryTwiceIsRefused() {
+        var entries = new LinkedHashMap<String, byte[]>();
+        entries.put("x/data.pkl", new Pickle().op('}').end());
+        entries.put("x/data.pk_", new Pickle().op(']').end());
+        String archive = new String(RawTorch.archive(entries, false), StandardCharsets.ISO_8859_1);
+        refused(archive.replace(".pk_", ".pkl").getBytes(StandardCharsets.ISO_8859_1), "'x/data.pkl' twice");
+    }
+
+    @Test
+    void aLineWithoutEndIsRefused() {
+        refused(zip(new Pickle().op('c').raw("x".repeat(200_000)).end()), "line of more than 100000 bytes");
+    }
+
+    @Test
     void damagedContainersAreRefused() {
         byte[] zip = RawTorch.zip(Map.of("a", BYTES), Map.of());
         refused(Arrays.copyOf(zip, zip.length - 30), "incomplete");
@@ -246,7 +276,14 @@ class TorchReaderTest {
     private static byte[] tensor(List<Long> shape, List<Long> strides, long offset) {
         var tensor = new Tensor("ByteStorage", shape, strides, new byte[6], 1);
         var entries = new LinkedHashMap<String, byte[]>();
-        entries.put("x/data.pkl", new Pickle().op('}').text("a").tensor("0", tensor, offset).op('s').end());
+        entries.put(
+                "x/data.pkl",
+                new Pickle()
+                        .op('}')
+                        .text("a")
+                        .tensor("0", tensor, offset)
+                        .op('s')
+                        .end());
         entries.put("x/data/0", tensor.values());
         return RawTorch.archive(entries, false);
     }
@@ -265,8 +302,7 @@ class TorchReaderTest {
     }
 
     private static void refused(byte[] file, String... words) {
-        var e = assertThrows(
-                ModelFormatException.class, () -> ModelReader.read(PATH, MemorySegment.ofArray(file)));
+        var e = assertThrows(ModelFormatException.class, () -> ModelReader.read(PATH, MemorySegment.ofArray(file)));
         assertTrue(e.getMessage().startsWith(PATH + " "), e.getMessage());
         for (String word : words) {
             assertTrue(e.getMessage().contains(word), e.getMessage());

@@ -45,8 +45,9 @@ final class ConvertCommand extends SubCommand {
             names = "--type",
             paramLabel = "TYPE",
             completionCandidates = TypeNames.class,
-            description = "How weights are stored (as they are): ${COMPLETION-CANDIDATES}. Biases, norms and a few small"
-                    + " layers stay plain.")
+            description =
+                    "How weights are stored (as they are): ${COMPLETION-CANDIDATES}. Biases, norms and a few small"
+                            + " layers stay plain.")
     private String type;
 
     @Option(
@@ -92,10 +93,14 @@ final class ConvertCommand extends SubCommand {
         List<Choice> choices;
         try (Checkpoint model = files.open(model());
                 ProgressBar bar = context.progressBar()) {
-            choices = Conversion.write(model, types, out, (bytes, total) -> bar.show(
-                    "convert",
-                    String.format(Locale.ROOT, "%.1f/%.1f GB", bytes / 1e9, total / 1e9),
-                    total == 0 ? 1 : (double) bytes / total));
+            choices = Conversion.write(
+                    model,
+                    types,
+                    out,
+                    (bytes, total) -> bar.show(
+                            "convert",
+                            String.format(Locale.ROOT, "%.1f/%.1f GB", bytes / 1e9, total / 1e9),
+                            total == 0 ? 1 : (double) bytes / total));
         }
         double seconds = Json.seconds(System.nanoTime() - start);
         if (json) {
@@ -159,7 +164,8 @@ final class ConvertCommand extends SubCommand {
             tell("%s: %s%s", choice.tensor().name(), change, reason.isEmpty() ? "" : ", " + reason);
         }
         groups.forEach((group, members) -> {
-            long bytes = members.stream().mapToLong(it -> it.result().byteSize()).sum();
+            long bytes =
+                    members.stream().mapToLong(it -> it.result().byteSize()).sum();
             print("%,8d tensors%,16d bytes  %s", members.size(), bytes, group.stripTrailing());
         });
     }

@@ -74,10 +74,13 @@ abstract class ModelCommand extends SubCommand {
         }
         StoredTypes types = StoredTypes.of(ModelFileOptions.type("--type", type));
         try (Checkpoint stored = files.open(model)) {
-            return Conversion.load(stored, types, (bytes, total) -> bar.show(
-                    "load",
-                    String.format(Locale.ROOT, "%.1f/%.1f GB", bytes / 1e9, total / 1e9),
-                    (double) bytes / total));
+            return Conversion.load(
+                    stored,
+                    types,
+                    (bytes, total) -> bar.show(
+                            "load",
+                            String.format(Locale.ROOT, "%.1f/%.1f GB", bytes / 1e9, total / 1e9),
+                            (double) bytes / total));
         }
     }
 

@@ -58,8 +58,9 @@ class ConvertCommandTest {
                 var info = written.tensors().get(tensor.get("name").asText());
                 assertEquals(info.type().label(), tensor.get("to").asText());
                 assertEquals(info.byteSize(), tensor.get("bytes").asLong());
-                assertEquals(info.type() != DataType.Q4_0 && !info.name().contains("middle_block"),
-                        tensor.has("reason") && !info.name().contains("middle_block"), info.name());
+                if (!info.name().contains("middle_block")) {
+                    assertEquals(info.type() != DataType.Q4_0, tensor.has("reason"), info.name());
+                }
             }
         }
     }
@@ -68,8 +69,21 @@ class ConvertCommandTest {
     void weightsAreQuantisedOnLoad() throws Exception {
         Path picture = folder.resolve("picture.png");
         CommandRun run = CommandRun.done(
-                "generate", "an apple", "-m", model + "", "--type", "q4_k", "-W", "64", "-H", "64", "--steps", "1",
-                "-o", picture + "", "--json");
+                "generate",
+                "an apple",
+                "-m",
+                model + "",
+                "--type",
+                "q4_k",
+                "-W",
+                "64",
+                "-H",
+                "64",
+                "--steps",
+                "1",
+                "-o",
+                picture + "",
+                "--json");
         assertTrue(run.out().contains("\"unet_calls\":2"), run.out());
     }
 
@@ -97,6 +111,7 @@ class ConvertCommandTest {
         CommandRun.refused(
                 folder, "write a .gguf file", "convert", in, "-o", folder + "/out.safetensors", "--type", "q8_0");
         CommandRun.refused(folder, "no such file", "convert", folder + "/none", "-o", out);
-        CommandRun.refused(folder, "there is no type 'x'", "generate", "p", "-m", in, "-o", folder + "/p.png", "--type", "x");
+        CommandRun.refused(
+                folder, "there is no type 'x'", "generate", "p", "-m", in, "-o", folder + "/p.png", "--type", "x");
     }
 }

@@ -111,7 +111,8 @@ class InspectCommandTest {
         CommandRun sd2 = CommandRun.done("inspect", NanoModel.golden("sd2-nano").toString());
         assertTrue(sd2.out().contains("SD 2.x, predicts eps or v (known when it is run)"), sd2.out());
         assertTrue(sd2.out().contains("6 input blocks, middle, 6 output blocks"), sd2.out());
-        String xl = CommandRun.done("inspect", NanoModel.golden("sdxl-nano").toString(), "--json").out();
+        String xl = CommandRun.done("inspect", NanoModel.golden("sdxl-nano").toString(), "--json")
+                .out();
         JsonNode json = new JsonMapper().readTree(xl);
         assertEquals("SDXL", json.get("family").asText());
         assertEquals(256, json.at("/structure/unet/label_width").asInt());

@@ -68,7 +68,7 @@ class InspectCommandTest {
                 """
                 %s
                 family        SD 1.x, predicts v
-                unet          4 input channels, width 32, 3 input blocks, no middle, 0 output blocks
+                unet          4 input channels, width 32, 3 input blocks, middle, 0 output blocks
                               2 transformer blocks, context width 48
                 text encoder  2 layers, width 48, 100 tokens
                 vae           4 latent channels, decoder only

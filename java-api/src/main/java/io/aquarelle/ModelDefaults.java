@@ -14,8 +14,8 @@ public record ModelDefaults(int width, int height, int steps, float guidance, St
         int side = side(spec);
         return switch (spec.distillation()) {
             case NONE -> new ModelDefaults(side, side, 20, 7, "euler_a", "default");
-            // Both Turbos were trained on 512; one step, as it starts at the highest noise level.
-            case TURBO -> new ModelDefaults(512, 512, 1, 1, "euler_a", "default");
+            // Both Turbos draw 512 pixels, and take the timesteps of their training from the last one down.
+            case TURBO -> new ModelDefaults(512, 512, 1, 1, "euler_a", "trailing");
             case SDXS -> new ModelDefaults(512, 512, 1, 1, "euler", "default");
             case LIGHTNING -> new ModelDefaults(side, side, 4, 1, "euler", "sgm_uniform");
             case LCM -> new ModelDefaults(side, side, 4, 8, "lcm", "default");

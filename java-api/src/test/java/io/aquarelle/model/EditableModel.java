@@ -114,7 +114,7 @@ public final class EditableModel {
     /** Writes it in F16. */
     public Path write(Path out) throws IOException {
         var declarations = tensors.entrySet().stream()
-                .map(entry -> new SafetensorsWriter.Declaration(
+                .map(entry -> new TensorInfo(
                         entry.getKey(), DataType.F16, entry.getValue().shape()))
                 .toList();
         try (var writer = new SafetensorsWriter(out, declarations, metadata)) {

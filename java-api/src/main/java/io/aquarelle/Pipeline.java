@@ -245,7 +245,17 @@ public final class Pipeline implements AutoCloseable {
     }
 
     /**
-     * What each call of the UNet would do for one picture of a request; draws nothing.
+     * What each call of the UNet computes for one picture of a request, in their order.
+     *
+     * @throws IllegalArgumentException if the request's plan does not suit this model and the request
+     */
+    public List<StepPlan> plan(ImageRequest request) {
+        return run(request).plan(request.plan());
+    }
+
+    /**
+     * What each call of the UNet would do for one picture of a request, and the work that it comes to; draws
+     * nothing.
      *
      * @throws IllegalArgumentException if the request's plan does not suit this model and the request
      * @throws IllegalStateException if the pipeline is closed
@@ -278,7 +288,7 @@ public final class Pipeline implements AutoCloseable {
 
     /** prompt → tokens → text embedding → sigmas and noise → sampler loop over UNet calls → latent → picture. */
     private List<GeneratedImage> draw(ImageRequest request, ProgressListener listener, CallControl control) {
-        List<StepPlan> plans = run(request).plan(request.plan());
+        List<StepPlan> plans = plan(request);
         int factor = networks.vae().factor();
         int height = request.height() / factor;
         int width = request.width() / factor;
@@ -360,7 +370,7 @@ public final class Pipeline implements AutoCloseable {
 
     private List<PlannedCall> explain(ImageRequest request, CallControl control) {
         Run run = run(request);
-        List<StepPlan> plans = run.plan(request.plan());
+        List<StepPlan> plans = plan(request);
         List<StepPlan> full = run.plan(StepPolicy.FULL);
         int height = request.height() / networks.vae().factor();
         int width = request.width() / networks.vae().factor();

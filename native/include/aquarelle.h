@@ -31,7 +31,7 @@ extern "C" {
 #endif
 
 // Raised with every change of a struct or function below.
-#define AQ_ABI_VERSION 5
+#define AQ_ABI_VERSION 6
 
 typedef enum aq_status {
     AQ_OK = 0,
@@ -173,7 +173,45 @@ typedef struct aq_unet_info {
     int32_t levels;          // the latent is halved levels - 1 times
     int32_t label_width;     // of the vector that conditions SDXL (pooled text and sizes), 0: it takes none
     int32_t guidance_width;  // of the guidance embedding of latent consistency models, 0: it takes none
+    int32_t units;           // see aq_unit
 } aq_unet_info;
+
+// Units: the parts of a UNet of which a call can say what to do with them. Some are parts of others.
+typedef enum aq_unit_kind {
+    AQ_UNIT_BLOCK = 0,              // "input_blocks.4", "middle_block", "output_blocks.11": all that has this prefix
+    AQ_UNIT_RESNET = 1,             // "input_blocks.4.0"; joins the skip connection to its input where there is one
+    AQ_UNIT_TRANSFORMER = 2,        // "input_blocks.4.1", its projections and norm too
+    AQ_UNIT_TRANSFORMER_BLOCK = 3,  // "input_blocks.4.1.transformer_blocks.0"
+    AQ_UNIT_SELF_ATTENTION = 4,     // "....attn1"; this and the next two are what is added to their input
+    AQ_UNIT_CROSS_ATTENTION = 5,    // "....attn2"
+    AQ_UNIT_FEED_FORWARD = 6,       // "....ff"
+    AQ_UNIT_CONVOLUTION = 7         // first convolution, down- and upsampling, "out"
+} aq_unit_kind;
+
+typedef struct aq_unit {
+    char name[96];      // as in tensors' names, without the UNet's prefix, terminated
+    int32_t kind;       // aq_unit_kind
+    int32_t parent;     // the unit that this one is a part of, or -1
+    int32_t skippable;  // 1: its output has the shape of its input, so that a call may leave it out
+} aq_unit;
+
+// What a call does with a unit. Parts of a unit that is reused or skipped must be AQ_COMPUTE, and are not computed.
+// Neither is any other unit that nothing computed needs.
+typedef enum aq_action {
+    AQ_COMPUTE = 0,
+    AQ_STORE = 1,  // compute, and store the output in the image's cache
+    AQ_REUSE = 2,  // take the output from the image's cache, where an earlier call stored it
+    AQ_SKIP = 3    // pass the input on (of a resnet: without the skip connection), or add nothing to it
+} aq_action;
+
+// Units that do work of their own, which all kinds do but blocks and transformer blocks, by what a call did with them;
+// the three add up to the same number always.
+typedef struct aq_unet_work {
+    int32_t run;
+    int32_t reused;        // stored outputs took their place, or the place of what they are a part of
+    int32_t skipped;       // neither: skipped, or needed by nothing
+    double multiply_adds;  // of all images, a convolution counted as direct, without what is computed once a prompt
+} aq_unet_work;
 
 typedef struct aq_unet_call {
     const float *latent;     // [batch][in_channels][height][width], already scaled for the network
@@ -184,11 +222,27 @@ typedef struct aq_unet_call {
     float *output;           // [batch][out_channels][height][width]
     uint64_t latent_count, timestep_count, context_count, label_count, guidance_count, output_count;  // in floats
     int32_t batch, height, width, tokens;
+    const uint8_t *actions;   // [units] of aq_action, or NULL: everything is computed
+    const aq_handle *caches;  // [batch], each image's own, or NULL: nothing is stored or reused
+    aq_unet_work *work;       // what was done, or NULL
+    uint64_t action_count, cache_count;
 } aq_unet_call;
 
 AQ_API aq_status aq_unet_create(aq_handle engine, aq_handle weights, const aq_unet_options *options, aq_handle *unet,
                                 aq_error *error);
 AQ_API aq_status aq_unet_get_info(aq_handle unet, aq_unet_info *info, aq_error *error);
+// Fills `units` in the order in which they run, each before its parts. `count` is that of aq_unet_info.
+AQ_API aq_status aq_unet_get_units(aq_handle unet, aq_unit *units, uint64_t count, aq_error *error);
+
+// Makes a cache for stored outputs of a UNet's units, of one image in a series of calls: one branch of one picture. It
+// fits latents of one size; storing at another size drops what it holds. A call that fails leaves its outputs as they
+// were. aq_close gives the memory back.
+AQ_API aq_status aq_feature_cache_create(aq_handle unet, aq_handle *cache, aq_error *error);
+
+// Tells what a call would do, of its sizes and actions; images are taken as branches that differ in their text (and
+// label) only. Nothing is computed and no cache is needed.
+AQ_API aq_status aq_unet_estimate(aq_handle unet, const aq_unet_call *call, aq_unet_work *work, aq_error *error);
+
 AQ_API aq_status aq_unet_evaluate(aq_handle unet, const aq_unet_call *call, aq_control *control, aq_error *error);
 
 // AutoencoderKL (CompVis names). Latents here are unscaled: the caller divides by the model's VAE scale before

@@ -97,4 +97,11 @@ struct nano {
     }
 };
 
+inline std::vector<float> copy(const file_tensor &t) { return {t.floats(), t.floats() + t.count()}; }
+
+// Item `index` of items of `size` values.
+inline std::vector<float> part(const std::vector<float> &all, int64_t index, int64_t size) {
+    return {all.begin() + index * size, all.begin() + (index + 1) * size};
+}
+
 }  // namespace test

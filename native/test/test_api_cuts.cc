@@ -6,8 +6,6 @@ using namespace test;
 
 namespace {
 
-std::vector<float> copy(const file_tensor &t) { return {t.floats(), t.floats() + t.count()}; }
-
 // The output of a cut's UNet for the golden inputs at timestep 500.
 std::vector<float> evaluate(const nano &whole, cut &c, const safetensors_file &golden) {
     aq_handle weights = 0, unet = 0;

@@ -30,12 +30,6 @@ template <class Body> void on_every_engine(Body body) {
 // Float32 in another order of summation: far below the 2e-3 that a wrong formula would miss by.
 constexpr double limit = 1e-4;
 
-std::vector<float> copy(const file_tensor &t) { return {t.floats(), t.floats() + t.count()}; }
-
-std::vector<float> part(const std::vector<float> &all, int64_t index, int64_t size) {
-    return {all.begin() + index * size, all.begin() + (index + 1) * size};
-}
-
 }  // namespace
 
 TEST(text_encoders_give_the_golden_embeddings) {

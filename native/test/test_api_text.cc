@@ -101,8 +101,6 @@ encoding encode(const nano &m, aq_handle tower, int32_t skip_layers, int32_t fin
     return e;
 }
 
-std::vector<float> copy(const file_tensor &t) { return {t.floats(), t.floats() + t.count()}; }
-
 }  // namespace
 
 TEST(both_schemes_of_names_give_one_tower) {

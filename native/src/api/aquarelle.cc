@@ -5,10 +5,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <algorithm>
 #include <atomic>
 #include <new>
 #include <stdexcept>
 #include <string>
+#include <vector>
 
 #include "api/handles.h"
 #include "ggml.h"
@@ -97,6 +99,7 @@ template <> struct kind<engine> { static constexpr const char *name = "an engine
 template <> struct kind<const weights> { static constexpr const char *name = "weights"; };
 template <> struct kind<text_encoder> { static constexpr const char *name = "a text encoder"; };
 template <> struct kind<unet> { static constexpr const char *name = "a UNet"; };
+template <> struct kind<feature_cache> { static constexpr const char *name = "a feature cache"; };
 template <> struct kind<vae> { static constexpr const char *name = "a VAE"; };
 
 template <class T> std::shared_ptr<T> get(aq_handle handle) {
@@ -128,6 +131,32 @@ void create(aq_handle on, aq_handle from, const char *prefix, aq_handle *result,
     *result = 0;
     auto made = std::make_shared<Network>(get<engine>(on), get<const weights>(from), prefix, arguments...);
     *result = handle_table::instance().add(std::move(made));
+}
+
+// The sizes of a call and what it does with units.
+void check_plan(const aq_unet_call *call, const aq_unet_info &info) {
+    need_range(call->batch, 1, most_batch, "batch");
+    need_range(call->height, 1, most_side, "height");
+    need_range(call->width, 1, most_side, "width");
+    need_range(call->tokens, 1, most_tokens, "tokens");
+    if (call->actions == nullptr) return;
+    need_count(call->action_count, (uint64_t)info.units, "action_count");
+    for (uint64_t i = 0; i < call->action_count; i++) need_range(call->actions[i], AQ_COMPUTE, AQ_SKIP, "an action");
+}
+
+std::vector<std::shared_ptr<feature_cache>> caches_of(const aq_unet_call &call, const unet &network) {
+    std::vector<std::shared_ptr<feature_cache>> caches;
+    if (call.caches == nullptr) return caches;
+    need_count(call.cache_count, (uint64_t)call.batch, "cache_count");
+    for (uint64_t i = 0; i < call.cache_count; i++) {
+        const auto cache = get<feature_cache>(call.caches[i]);
+        if (cache->of.get() != &network) invalid("a cache was made for another UNet");
+        if (std::find(caches.begin(), caches.end(), cache) != caches.end()) {
+            invalid("two images of a batch have the same cache");
+        }
+        caches.push_back(cache);
+    }
+    return caches;
 }
 
 void check_vae_call(const aq_vae_call *call, int64_t input_channels, int64_t input_factor, int64_t output_channels,
@@ -273,19 +302,50 @@ aq_status aq_unet_get_info(aq_handle handle, aq_unet_info *info, aq_error *error
     });
 }
 
+aq_status aq_unet_get_units(aq_handle handle, aq_unit *units, uint64_t count, aq_error *error) {
+    return guarded(error, [&] {
+        need(units, "units");
+        const auto network = get<unet>(handle);
+        need_count(count, network->units().size(), "count");
+        for (const unit &u : network->units()) {
+            snprintf(units->name, sizeof units->name, "%s", u.name.c_str());
+            units->kind = u.kind;
+            units->parent = u.parent;
+            units->skippable = u.skippable;
+            units++;
+        }
+    });
+}
+
+aq_status aq_feature_cache_create(aq_handle handle, aq_handle *cache, aq_error *error) {
+    return guarded(error, [&] {
+        need(cache, "cache");
+        *cache = 0;
+        *cache = handle_table::instance().add(std::make_shared<feature_cache>(get<unet>(handle)));
+    });
+}
+
+aq_status aq_unet_estimate(aq_handle handle, const aq_unet_call *call, aq_unet_work *work, aq_error *error) {
+    return guarded(error, [&] {
+        const auto network = get<unet>(handle);
+        need(call, "call");
+        need(work, "work");
+        check_plan(call, network->info());
+        const turn mine(*network->host, nullptr);
+        *work = network->estimate(*call);
+    });
+}
+
 aq_status aq_unet_evaluate(aq_handle handle, const aq_unet_call *call, aq_control *control, aq_error *error) {
     return guarded(error, [&] {
         const auto network = get<unet>(handle);
         const aq_unet_info info = network->info();
         need(call, "call");
+        check_plan(call, info);
         need(call->latent, "latent");
         need(call->timesteps, "timesteps");
         need(call->context, "context");
         need(call->output, "output");
-        need_range(call->batch, 1, most_batch, "batch");
-        need_range(call->height, 1, most_side, "height");
-        need_range(call->width, 1, most_side, "width");
-        need_range(call->tokens, 1, most_tokens, "tokens");
         const uint64_t images = (uint64_t)call->batch, cells = images * (uint64_t)call->height * (uint64_t)call->width;
         need_count(call->latent_count, cells * (uint64_t)info.in_channels, "latent_count");
         need_count(call->output_count, cells * (uint64_t)info.out_channels, "output_count");
@@ -303,8 +363,11 @@ aq_status aq_unet_evaluate(aq_handle handle, const aq_unet_call *call, aq_contro
         for (uint64_t i = 0; i < images; i++) {
             if (!isfinite(call->timesteps[i])) invalid("a timestep is not finite");
         }
+        const auto caches = caches_of(*call, *network);
         const turn mine(*network->host, control);
-        network->evaluate(*call);
+        std::vector<feature_cache *> borrowed;
+        for (const auto &cache : caches) borrowed.push_back(cache.get());
+        network->evaluate(*call, borrowed);
     });
 }
 

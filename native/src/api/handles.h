@@ -16,7 +16,7 @@
 namespace aq {
 
 using object = std::variant<std::shared_ptr<engine>, std::shared_ptr<const weights>, std::shared_ptr<text_encoder>,
-                            std::shared_ptr<unet>, std::shared_ptr<vae>>;
+                            std::shared_ptr<unet>, std::shared_ptr<vae>, std::shared_ptr<feature_cache>>;
 
 class handle_table {
 public:

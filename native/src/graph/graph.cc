@@ -28,7 +28,7 @@ bool cancelled(void *data) {
 
 }  // namespace
 
-graph::graph(engine &on) : engine_(on) {
+graph::graph(engine &on, std::shared_ptr<arena> in) : engine_(on), arena_(std::move(in)) {
     const size_t bytes = most_nodes * ggml_tensor_overhead() + ggml_graph_overhead_custom(most_nodes, false);
     context_.reset(ggml_init({bytes, nullptr, true}));
     if (!context_) throw failure(AQ_OUT_OF_MEMORY, "no memory for a graph");
@@ -45,18 +45,52 @@ ggml_tensor *graph::input(const extent &shape) {
 ggml_tensor *graph::node(work what, const extent &shape, std::initializer_list<ggml_tensor *> sources, int64_t scratch,
                          operation run) {
     if (steps_.size() + 64 >= most_nodes) throw failure(AQ_INVALID_MODEL, "the network has too many layers");
-    scratch_ = std::max(scratch_, scratch);
     ggml_tensor *args[GGML_MAX_SRC];
     int count = 0;
     for (ggml_tensor *source : sources) {
         if (source != nullptr) args[count++] = source;
     }
-    steps_.push_back(std::unique_ptr<step>(new step{this, std::move(what), std::move(run), {}}));
+    steps_.push_back(
+        std::unique_ptr<step>(new step{this, std::move(what), std::move(run), scratch, unit_, nullptr, {}}));
     ggml_tensor *output = ggml_custom_4d(context_.get(), GGML_TYPE_F32, shape.channels, shape.width, shape.height,
                                          shape.images, args, count, call, GGML_N_TASKS_MAX, steps_.back().get());
-    // Node by node: ggml walks the sources of a node recursively, and a deep graph would exhaust the stack.
-    ggml_build_forward_expand(nodes_, output);
+    steps_.back()->output = output;
     return output;
+}
+
+graph::~graph() {
+    if (arena_->holder == this) arena_->holder = nullptr;
+}
+
+void graph::keep(ggml_tensor *t) {
+    ggml_set_output(t);
+    kept_.push_back(t);
+}
+
+void graph::finish(ggml_tensor *output) {
+    output_ = output;
+    ggml_set_output(output);
+    needed_.insert(output);
+    needed_.insert(kept_.begin(), kept_.end());
+    for (size_t i = steps_.size(); i-- > 0;) {
+        const ggml_tensor *t = steps_[i]->output;
+        if (!needs(t)) continue;
+        for (const ggml_tensor *source : t->src) {
+            if (source != nullptr) needed_.insert(source);
+        }
+    }
+    std::erase_if(steps_, [&](const auto &s) { return !needs(s->output); });
+    // Node by node: ggml walks the sources of a node recursively, and a deep graph would exhaust the stack.
+    for (const auto &s : steps_) {
+        ggml_build_forward_expand(nodes_, s->output);
+        running_.insert(s->unit);
+    }
+}
+
+double graph::flops() const {
+    double sum = 0;
+    for (const auto &s : steps_) sum += s->what.flops;
+    return sum;
 }
 
 void graph::call(ggml_tensor *output, int index, int count, void *userdata) {
@@ -71,29 +105,45 @@ void graph::call(ggml_tensor *output, int index, int count, void *userdata) {
 }
 
 void graph::allocate(ggml_tensor *output) {
-    output_ = output;
-    ggml_set_output(output);
-    memory_.reset(ggml_gallocr_new(ggml_backend_cpu_buffer_type()));
-    if (!memory_) throw failure(AQ_OUT_OF_MEMORY, "no memory for a graph");
-    size_t bytes = 0;
-    ggml_gallocr_reserve_n_size(memory_.get(), nodes_, nullptr, nullptr, &bytes);
-    // Systems hand out memory that they do not have and kill the process later: ask first.
-    const uint64_t available = available_memory();
-    const size_t workspace = engine_.missing_scratch(scratch_);
-    const std::string need = std::to_string((bytes + workspace) >> 20) + " MB for activations are needed";
-    if (available != 0 && bytes + workspace > available) {
-        throw failure(AQ_OUT_OF_MEMORY, need + ", " + std::to_string(available >> 20) +
-                                            " MB are available; use a smaller picture or batch");
-    }
-    if (!ggml_gallocr_reserve(memory_.get(), nodes_) || !ggml_gallocr_alloc_graph(memory_.get(), nodes_)) {
-        throw failure(AQ_OUT_OF_MEMORY, need + "; use a smaller picture or batch");
-    }
-    engine_.reserve_scratch(scratch_);
+    finish(output);
+    take_memory();
     plan_ = ggml_graph_plan(nodes_, engine_.threads(), engine_.pool());
     work_.resize(plan_.work_size);
     plan_.work_data = work_.data();
     plan_.abort_callback = cancelled;
     plan_.abort_callback_data = &engine_;
+}
+
+void graph::take_memory() {
+    if (arena_->holder == this) return;
+    arena_->holder = nullptr;  // ggml may free the memory from here on
+    for (ggml_tensor *t = ggml_get_first_tensor(context_.get()); t != nullptr;
+         t = ggml_get_next_tensor(context_.get(), t)) {
+        if (t->buffer == nullptr) continue;  // not from an arena
+        t->buffer = nullptr;
+        t->data = nullptr;
+    }
+    if (!arena_->memory) arena_->memory.reset(ggml_gallocr_new(ggml_backend_cpu_buffer_type()));
+    ggml_gallocr *memory = arena_->memory.get();
+    if (memory == nullptr) throw failure(AQ_OUT_OF_MEMORY, "no memory for a graph");
+    int64_t scratch = 0;
+    for (const auto &s : steps_) scratch = std::max(scratch, s->scratch);
+    size_t bytes = 0;
+    ggml_gallocr_reserve_n_size(memory, nodes_, nullptr, nullptr, &bytes);
+    const size_t held = ggml_gallocr_get_buffer_size(memory, 0);  // 0 where too small: it was freed
+    // Systems hand out memory that they do not have and kill the process later: ask first.
+    const uint64_t available = available_memory();
+    const size_t workspace = engine_.missing_scratch(scratch), missing = bytes > held ? bytes - held : 0;
+    const std::string need = std::to_string((bytes + workspace) >> 20) + " MB for activations are needed";
+    if (available != 0 && missing + workspace > available) {
+        throw failure(AQ_OUT_OF_MEMORY, need + ", " + std::to_string(available >> 20) +
+                                            " MB are available; use a smaller picture or batch");
+    }
+    if (!ggml_gallocr_reserve(memory, nodes_) || !ggml_gallocr_alloc_graph(memory, nodes_)) {
+        throw failure(AQ_OUT_OF_MEMORY, need + "; use a smaller picture or batch");
+    }
+    engine_.reserve_scratch(scratch);
+    arena_->holder = this;
 }
 
 void graph::run() {

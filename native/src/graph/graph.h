@@ -10,6 +10,7 @@
 #include <initializer_list>
 #include <memory>
 #include <string>
+#include <unordered_set>
 #include <vector>
 
 #include "ggml-alloc.h"
@@ -29,11 +30,27 @@ struct extent {
 inline extent extent_of(const ggml_tensor *t) { return {t->ne[0], t->ne[1], t->ne[2], t->ne[3]}; }
 inline const float *values(const ggml_tensor *t) { return (const float *)t->data; }
 
+template <auto release> struct releaser {
+    template <class T> void operator()(T *p) const { release(p); }
+};
+
+class graph;
+
+// Memory that graphs take turns in: the values of one last until another one takes it.
+struct arena {
+    std::unique_ptr<ggml_gallocr, releaser<ggml_gallocr_free>> memory;
+    const graph *holder = nullptr;
+};
+
 class graph {
 public:
     using operation = std::function<void(ggml_tensor *output, const worker &)>;
 
-    explicit graph(engine &on);
+    // Without an arena of others the graph has one of its own.
+    explicit graph(engine &on, std::shared_ptr<arena> in = std::make_shared<arena>());
+    ~graph();
+    graph(const graph &) = delete;
+    graph &operator=(const graph &) = delete;
 
     ggml_tensor *input(const extent &shape);
 
@@ -47,11 +64,35 @@ public:
     ggml_tensor *node(work what, const extent &shape, std::initializer_list<ggml_tensor *> sources, int64_t scratch,
                       operation run);
 
-    // A tensor beside the output that can be read after a run.
-    void keep(ggml_tensor *t) { ggml_set_output(t); }
+    // Nodes made during its life belong to a unit of the network, of which the graph knows no more than the number.
+    class scope {
+    public:
+        scope(graph &g, int unit) : graph_(g), outer_(g.unit_) { g.unit_ = unit; }
+        ~scope() { graph_.unit_ = outer_; }
+        scope(const scope &) = delete;
+        scope &operator=(const scope &) = delete;
 
-    // Ends building: plans and allocates the memory of all tensors. Throws failure(AQ_OUT_OF_MEMORY).
+    private:
+        graph &graph_;
+        int outer_;
+    };
+
+    // A tensor beside the output that can be read after a run.
+    void keep(ggml_tensor *t);
+
+    // Ends building: drops every node that neither the output nor a kept tensor needs.
+    void finish(ggml_tensor *output);
+
+    // After finish: whether a tensor is needed, whether any node of a unit is, and the work of all nodes.
+    bool needs(const ggml_tensor *t) const { return needed_.contains(t); }
+    bool runs(int unit) const { return running_.contains(unit); }
+    double flops() const;
+
+    // Finishes, then plans and takes the memory of all tensors. Throws failure(AQ_OUT_OF_MEMORY).
     void allocate(ggml_tensor *output);
+
+    // Takes the arena back after another graph had it; inputs are filled after that. Throws failure(AQ_OUT_OF_MEMORY).
+    void take_memory();
 
     // Computes the output. Throws failure(AQ_CANCELLED).
     void run();
@@ -72,19 +113,21 @@ private:
         graph *owner;
         work what;
         operation run;
+        int64_t scratch;  // floats for each thread
+        int unit;
+        ggml_tensor *output;
         clock::time_point started;  // in the last run
     };
     static void call(ggml_tensor *output, int index, int count, void *userdata);
 
-    template <auto release> struct releaser {
-        template <class T> void operator()(T *p) const { release(p); }
-    };
-
     engine &engine_;
     std::unique_ptr<ggml_context, releaser<ggml_free>> context_;
-    std::unique_ptr<ggml_gallocr, releaser<ggml_gallocr_free>> memory_;
+    std::shared_ptr<arena> arena_;
     std::vector<std::unique_ptr<step>> steps_;  // in the order in which they run
-    int64_t scratch_ = 0;                       // floats that the neediest step wants for each thread
+    std::vector<ggml_tensor *> kept_;
+    std::unordered_set<const ggml_tensor *> needed_;
+    std::unordered_set<int> running_;  // units
+    int unit_ = -1;                    // that nodes now belong to; -1 is none
     ggml_cgraph *nodes_ = nullptr;
     ggml_tensor *output_ = nullptr;
     ggml_cplan plan_ = {};

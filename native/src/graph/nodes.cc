@@ -175,6 +175,21 @@ ggml_tensor *concat(graph &g, ggml_tensor *a, ggml_tensor *b) {
     });
 }
 
+ggml_tensor *add(graph &g, ggml_tensor *a, ggml_tensor *b) {
+    const extent shape = extent_of(a);
+    return g.node({"add", 0}, shape, {a, b}, 0, [a, b, shape](ggml_tensor *output, const worker &w) {
+        const int64_t last = shape.count() * (w.index + 1) / w.count;
+        float *to = (float *)output->data;
+        for (int64_t i = shape.count() * w.index / w.count; i < last; i++) to[i] = values(a)[i] + values(b)[i];
+    });
+}
+
+ggml_tensor *copy(graph &g, ggml_tensor *x) {
+    return g.node({"copy", 0}, extent_of(x), {x}, 0, [x](ggml_tensor *output, const worker &w) {
+        if (w.index == 0) memcpy(output->data, x->data, ggml_nbytes(x));
+    });
+}
+
 ggml_tensor *repeat(graph &g, ggml_tensor *x, int64_t images) {
     extent shape = extent_of(x);
     if (shape.images == images) return x;

@@ -46,6 +46,9 @@ ggml_tensor *geglu(graph &g, ggml_tensor *x);
 // Channels of b behind those of a.
 ggml_tensor *concat(graph &g, ggml_tensor *a, ggml_tensor *b);
 
+ggml_tensor *add(graph &g, ggml_tensor *a, ggml_tensor *b);
+ggml_tensor *copy(graph &g, ggml_tensor *x);
+
 // x as `images` images: itself if it has as many, copies if it has one.
 ggml_tensor *repeat(graph &g, ggml_tensor *x, int64_t images);
 

@@ -11,18 +11,21 @@ prompt::prompt(engine &on, int64_t width, int64_t tokens, int64_t images)
     nodes_.keep(context_);  // to compare with the next one
 }
 
-ggml_tensor *prompt::linear(graph &reader, const product_layer &layer) {
-    last_ = aq::linear(nodes_, context_, layer);
+void prompt::compute(const product_layer &layer) {
+    last_ = linear(nodes_, context_, layer);
     nodes_.keep(last_);
-    ggml_tensor *seen = reader.input(extent_of(last_));
-    read_.push_back({seen, last_});
-    return seen;
+    computed_[&layer] = last_;
 }
 
 void prompt::allocate() {
-    if (last_ == nullptr) return;
-    nodes_.allocate(last_);
-    for (auto &[seen, computed] : read_) seen->data = computed->data;
+    if (last_ != nullptr) nodes_.allocate(last_);
+}
+
+ggml_tensor *prompt::read(graph &reader, const product_layer &layer) const {
+    const ggml_tensor *computed = computed_.at(&layer);
+    ggml_tensor *seen = reader.input(extent_of(computed));
+    seen->data = computed->data;
+    return seen;
 }
 
 void prompt::update(const float *context) {

@@ -2,8 +2,7 @@
 // own computes them once for a prompt.
 #pragma once
 
-#include <utility>
-#include <vector>
+#include <unordered_map>
 
 #include "graph/graph.h"
 #include "graph/layers.h"
@@ -17,19 +16,23 @@ public:
 
     int64_t images() const { return context_->ne[3]; }
 
-    // The embeddings times the layer's matrix, for nodes of `reader`, which must be allocated after this.
-    ggml_tensor *linear(graph &reader, const product_layer &layer);
+    // Adds a layer that reads the embeddings.
+    void compute(const product_layer &layer);
 
+    // Ends adding. Throws failure(AQ_OUT_OF_MEMORY).
     void allocate();
 
-    // Computes what reads them if the embeddings ([images][tokens][width]) are not those of the last call. Throws as
+    // The embeddings times the matrix of a layer that was added, for nodes of a graph that the prompt must outlive.
+    ggml_tensor *read(graph &reader, const product_layer &layer) const;
+
+    // Computes what is read if the embeddings ([images][tokens][width]) are not those of the last call. Throws as
     // graph::run does.
     void update(const float *context);
 
 private:
     graph nodes_;
     ggml_tensor *context_, *last_ = nullptr;
-    std::vector<std::pair<ggml_tensor *, ggml_tensor *>> read_;  // as reader and as nodes_ know it
+    std::unordered_map<const product_layer *, ggml_tensor *> computed_;
 };
 
 }  // namespace aq

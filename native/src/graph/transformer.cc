@@ -9,20 +9,43 @@ ggml_tensor *attention_layer::build(graph &g, const operand &x, ggml_tensor *res
     return linear(g, mixed, out, {nullptr, residual, activation::none});
 }
 
-ggml_tensor *attention_layer::build(graph &g, const operand &x, prompt &text, ggml_tensor *residual) const {
-    ggml_tensor *mixed = attention(g, linear(g, x, q), text.linear(g, k), text.linear(g, v), heads, false);
+ggml_tensor *attention_layer::build(graph &g, const operand &x, const prompt &text, ggml_tensor *residual) const {
+    ggml_tensor *mixed = attention(g, linear(g, x, q), text.read(g, k), text.read(g, v), heads, false);
     return linear(g, mixed, out, {nullptr, residual, activation::none});
 }
 
-ggml_tensor *transformer::build(graph &g, ggml_tensor *x, prompt &text) const {
+ggml_tensor *transformer_block::build(graph &g, ggml_tensor *h, const prompt &text, plan &p) const {
+    if (self && !self_reads_text) {
+        h = p.sum(self_unit, h,
+                  [&](ggml_tensor *residual) { return self->build(g, layer_norm(g, h, norm1), residual); });
+    }
+    h = repeat(g, h, text.images());
+    if (self_reads_text) {
+        h = p.sum(self_unit, h,
+                  [&](ggml_tensor *residual) { return self->build(g, layer_norm(g, h, norm1), text, residual); });
+    }
+    if (cross) {
+        h = p.sum(cross_unit, h,
+                  [&](ggml_tensor *residual) { return cross->build(g, layer_norm(g, h, norm2), text, residual); });
+    }
+    return p.sum(feed_forward_unit, h, [&](ggml_tensor *residual) {
+        ggml_tensor *wide = geglu(g, linear(g, layer_norm(g, h, norm3), widen));
+        return linear(g, wide, narrow, {nullptr, residual, activation::none});
+    });
+}
+
+void transformer_block::compute_text(prompt &text) const {
+    for (const attention_layer *a : {self_reads_text ? &*self : nullptr, cross ? &*cross : nullptr}) {
+        if (a == nullptr) continue;
+        text.compute(a->k);
+        text.compute(a->v);
+    }
+}
+
+ggml_tensor *transformer::build(graph &g, ggml_tensor *x, const prompt &text, plan &p) const {
     ggml_tensor *h = linear(g, group_norm(g, x, norm, 1e-6f, false), proj_in);
     for (const transformer_block &block : blocks) {
-        if (block.self && !block.self_reads_text) h = block.self->build(g, layer_norm(g, h, block.norm1), h);
-        h = repeat(g, h, text.images());
-        if (block.self_reads_text) h = block.self->build(g, layer_norm(g, h, block.norm1), text, h);
-        if (block.cross) h = block.cross->build(g, layer_norm(g, h, block.norm2), text, h);
-        ggml_tensor *wide = geglu(g, linear(g, layer_norm(g, h, block.norm3), block.widen));
-        h = linear(g, wide, block.narrow, {nullptr, h, activation::none});
+        h = p.output(block.unit, h, [&] { return block.build(g, h, text, p); });
     }
     h = repeat(g, h, text.images());
     return linear(g, h, proj_out, {nullptr, repeat(g, x, text.images()), activation::none});
@@ -53,7 +76,8 @@ attention_layer read_attention(const layer_reader &from, int64_t channels, int64
 
 }  // namespace
 
-transformer read_transformer(const layer_reader &from, int64_t channels, int64_t context_width, const head_rule &rule) {
+transformer read_transformer(const layer_reader &from, int64_t channels, int64_t context_width, const head_rule &rule,
+                             unit_list &units, int unit) {
     transformer t;
     t.norm = from.group_norm("norm", channels);
     t.proj_in = from.linear("proj_in", channels, 0);
@@ -62,16 +86,22 @@ transformer read_transformer(const layer_reader &from, int64_t channels, int64_t
     for (int i = 0; i < depth; i++) {
         const layer_reader block = from.under("transformer_blocks." + std::to_string(i));
         transformer_block b;
+        const std::string name = units[(size_t)unit].name + ".transformer_blocks." + std::to_string(i);
+        b.unit = add_unit(units, name, AQ_UNIT_TRANSFORMER_BLOCK, unit, true);
         if (block.has("attn1.to_q.weight")) {
             const layer_reader self = block.under("attn1");
             b.norm1 = block.norm("norm1", inner);
             b.self_reads_text = self.inputs("to_k") == context_width && context_width != inner;
             b.self = read_attention(self, inner, b.self_reads_text ? context_width : inner, rule);
+            const aq_unit_kind kind = b.self_reads_text ? AQ_UNIT_CROSS_ATTENTION : AQ_UNIT_SELF_ATTENTION;
+            b.self_unit = add_unit(units, name + ".attn1", kind, b.unit, true);
         }
         if (block.has("attn2.to_q.weight")) {
             b.norm2 = block.norm("norm2", inner);
             b.cross = read_attention(block.under("attn2"), inner, context_width, rule);
+            b.cross_unit = add_unit(units, name + ".attn2", AQ_UNIT_CROSS_ATTENTION, b.unit, true);
         }
+        b.feed_forward_unit = add_unit(units, name + ".ff", AQ_UNIT_FEED_FORWARD, b.unit, true);
         b.norm3 = block.norm("norm3", inner);
         b.widen = block.linear("ff.net.0.proj", inner, 0);
         if (b.widen.outputs % 2 != 0) {

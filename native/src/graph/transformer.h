@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "graph/nodes.h"
+#include "graph/plan.h"
 #include "graph/prompt.h"
 
 namespace aq {
@@ -16,7 +17,7 @@ struct attention_layer {
 
     // residual + out(attention(q(x), k(x), v(x))), or with keys and values of the text.
     ggml_tensor *build(graph &g, const operand &x, ggml_tensor *residual) const;
-    ggml_tensor *build(graph &g, const operand &x, prompt &text, ggml_tensor *residual) const;
+    ggml_tensor *build(graph &g, const operand &x, const prompt &text, ggml_tensor *residual) const;
 };
 
 struct transformer_block {
@@ -24,6 +25,13 @@ struct transformer_block {
     std::optional<attention_layer> self, cross;
     bool self_reads_text = false;
     product_layer widen, narrow;  // feed-forward: narrow(geglu(widen(x)))
+    int unit, self_unit = -1, cross_unit = -1, feed_forward_unit;
+
+    // As transformer::build.
+    ggml_tensor *build(graph &g, ggml_tensor *h, const prompt &text, plan &p) const;
+
+    // Has the text's keys and values computed, which any graph may read then.
+    void compute_text(prompt &text) const;
 };
 
 struct transformer {
@@ -32,7 +40,7 @@ struct transformer {
     std::vector<transformer_block> blocks;
 
     // One image of x serves all images of the text up to the first cross-attention, where they begin to differ.
-    ggml_tensor *build(graph &g, ggml_tensor *x, prompt &text) const;
+    ggml_tensor *build(graph &g, ggml_tensor *x, const prompt &text, plan &p) const;
 };
 
 struct head_rule {
@@ -42,6 +50,8 @@ struct head_rule {
     int64_t heads_of(int64_t channels, const std::string &where) const;
 };
 
-transformer read_transformer(const layer_reader &from, int64_t channels, int64_t context_width, const head_rule &rule);
+// Adds its parts to `units`, where it is `unit` itself.
+transformer read_transformer(const layer_reader &from, int64_t channels, int64_t context_width, const head_rule &rule,
+                             unit_list &units, int unit);
 
 }  // namespace aq

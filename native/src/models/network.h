@@ -1,10 +1,12 @@
-// What every network has: the engine that it runs on, the weights that it borrows from, and one graph kept for the
-// shape of its last call.
+// What every network has: the engine that it runs on, the weights that it borrows from, and graphs kept for the shapes
+// of its last calls.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <memory>
 #include <utility>
+#include <vector>
 
 #include "graph/graph.h"
 #include "graph/weights.h"
@@ -20,29 +22,36 @@ struct network {
     const graph *last = nullptr;  // computed by the last call, for its profile
 };
 
-// Keeps the graphs of the last two shapes, as prompts of two lengths need them: a second call of such a shape builds
-// and allocates nothing.
-template <class Built, size_t rank> class graph_cache {
+// Keeps the graphs of the last `capacity` keys, two as prompts of two lengths need them: a second call of such a key
+// builds and allocates nothing.
+template <class Built, class Key, size_t capacity = 2> class graph_cache {
 public:
-    template <class Build> Built &get(network &owner, const std::array<int64_t, rank> &shape, Build build) {
+    template <class Build> Built &get(network &owner, const Key &key, Build build) {
         owner.last = nullptr;
-        if (!recent_.built || recent_.shape != shape) {
-            std::swap(recent_, older_);
-            if (!recent_.built || recent_.shape != shape) {
-                recent_.built.reset();  // its memory first
-                recent_ = {shape, std::make_unique<Built>(build())};
-            }
+        const auto found = std::find_if(kept_.begin(), kept_.end(), [&](const entry &e) { return e.key == key; });
+        if (found != kept_.end()) {
+            std::rotate(kept_.begin(), found, found + 1);
+            kept_.front().built->nodes->take_memory();
+        } else {
+            if (kept_.size() == capacity) kept_.pop_back();  // its memory first
+            Built built = build();
+            kept_.insert(kept_.begin(), {key, std::make_unique<Built>(std::move(built))});
         }
-        owner.last = recent_.built->nodes.get();
-        return *recent_.built;
+        owner.last = kept_.front().built->nodes.get();
+        return *kept_.front().built;
+    }
+
+    void clear(network &owner) {
+        owner.last = nullptr;
+        kept_.clear();
     }
 
 private:
     struct entry {
-        std::array<int64_t, rank> shape = {};
+        Key key;
         std::unique_ptr<Built> built;
     };
-    entry recent_, older_;
+    std::vector<entry> kept_;  // the last one used first
 };
 
 }  // namespace aq

@@ -51,7 +51,7 @@ private:
     std::vector<layer> layers_;
     norm_layer final_norm_;
     std::optional<projection> projection_;
-    graph_cache<built, 5> cache_;
+    graph_cache<built, std::array<int64_t, 5>> cache_;
 };
 
 }  // namespace aq

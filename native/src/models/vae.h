@@ -53,7 +53,7 @@ private:
     int64_t image_channels() const;
 
     std::optional<half> decoder_, encoder_;
-    graph_cache<built, 3> decoder_cache_, encoder_cache_;
+    graph_cache<built, std::array<int64_t, 3>> decoder_cache_, encoder_cache_;
 };
 
 }  // namespace aq

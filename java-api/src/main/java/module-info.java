@@ -6,6 +6,7 @@ module io.aquarelle {
 
     exports io.aquarelle;
     exports io.aquarelle.model;
+    exports io.aquarelle.plan;
     exports io.aquarelle.sampling;
     exports io.aquarelle.text;
 }

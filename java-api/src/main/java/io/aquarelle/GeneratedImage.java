@@ -1,5 +1,6 @@
 package io.aquarelle;
 
+import io.aquarelle.plan.Work;
 import java.awt.image.BufferedImage;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
@@ -34,13 +35,14 @@ public final class GeneratedImage {
     private final long seed;
     private final String infotext;
     private final int unetCalls;
+    private final Work work;
 
     /**
      * Copies {@code rgb}.
      *
      * @param rgb [height][width][3]
      */
-    GeneratedImage(int width, int height, byte[] rgb, long seed, String infotext, int unetCalls) {
+    GeneratedImage(int width, int height, byte[] rgb, long seed, String infotext, int unetCalls, Work work) {
         if (width < 1 || height < 1 || rgb.length != 3L * width * height) {
             throw new IllegalArgumentException(
                     "an image of " + width + "x" + height + " pixels can't be made of " + rgb.length + " bytes");
@@ -51,6 +53,7 @@ public final class GeneratedImage {
         this.seed = seed;
         this.infotext = infotext;
         this.unetCalls = unetCalls;
+        this.work = work;
     }
 
     /** Pixels in a row. */
@@ -61,6 +64,11 @@ public final class GeneratedImage {
     /** Evaluations of the UNet that it took, with and without the prompt counted apart. */
     public int unetCalls() {
         return unetCalls;
+    }
+
+    /** What these evaluations did, all together: less than the whole UNet where the request had a plan. */
+    public Work work() {
+        return work;
     }
 
     /** Rows. */

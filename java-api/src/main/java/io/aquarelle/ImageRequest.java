@@ -1,5 +1,6 @@
 package io.aquarelle;
 
+import io.aquarelle.plan.StepPolicy;
 import io.aquarelle.sampling.RandomSources;
 import io.aquarelle.sampling.SamplerOptions;
 import io.aquarelle.sampling.Samplers;
@@ -36,6 +37,7 @@ import org.jspecify.annotations.Nullable;
  *     leaves no trace under white
  * @param clipSkip 1 takes the text encoder's last layer, 2 the one before, and so on; 0 what the model was trained on
  * @param sizes what SDXL is told of the picture's sizes; null for the size to draw. Other models take none
+ * @param plan what the UNet leaves out to be faster; {@link StepPolicy#FULL} is nothing
  */
 public record ImageRequest(
         String prompt,
@@ -55,7 +57,8 @@ public record ImageRequest(
         float strength,
         @Nullable Picture mask,
         int clipSkip,
-        @Nullable PictureSizes sizes) {
+        @Nullable PictureSizes sizes,
+        StepPolicy plan) {
     private static final int MAX_SIDE = Picture.MAX_SIDE;
     private static final int DEFAULT_SIDE = 512;
     private static final int MAX_COUNT = 1000;
@@ -144,7 +147,8 @@ public record ImageRequest(
                 .strength(strength)
                 .mask(mask)
                 .clipSkip(clipSkip)
-                .sizes(sizes);
+                .sizes(sizes)
+                .plan(plan);
     }
 
     /** Collects the parts of a request; see {@link ImageRequest} for their meaning. */
@@ -170,6 +174,7 @@ public record ImageRequest(
         private @Nullable Picture mask;
         private int clipSkip = 0;
         private @Nullable PictureSizes sizes;
+        private StepPolicy plan = StepPolicy.FULL;
 
         private Builder(String prompt) {
             this.prompt = prompt;
@@ -278,6 +283,11 @@ public record ImageRequest(
             return this;
         }
 
+        public Builder plan(StepPolicy value) {
+            plan = value;
+            return this;
+        }
+
         /**
          * Makes the request.
          *
@@ -302,7 +312,8 @@ public record ImageRequest(
                     strength,
                     mask,
                     clipSkip,
-                    sizes);
+                    sizes,
+                    plan);
         }
 
         private static int drawable(int side) {

@@ -9,6 +9,12 @@ import io.aquarelle.model.ModelFormatException;
 import io.aquarelle.model.ModelSpec;
 import io.aquarelle.model.TextEncoder;
 import io.aquarelle.model.UNet.Condition;
+import io.aquarelle.plan.Branches;
+import io.aquarelle.plan.Call;
+import io.aquarelle.plan.Run;
+import io.aquarelle.plan.StepPlan;
+import io.aquarelle.plan.StepPolicy;
+import io.aquarelle.plan.Work;
 import io.aquarelle.sampling.NoiseSchedule;
 import io.aquarelle.sampling.NoiseSource;
 import io.aquarelle.sampling.Prediction;
@@ -21,10 +27,13 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.CancellationException;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.locks.ReentrantLock;
+import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -235,7 +244,32 @@ public final class Pipeline implements AutoCloseable {
         }
     }
 
+    /**
+     * What each call of the UNet computes for one picture of a request, in their order.
+     *
+     * @throws IllegalArgumentException if the request's plan does not suit this model and the request
+     */
+    public List<StepPlan> plan(ImageRequest request) {
+        return run(request).plan(request.plan());
+    }
+
+    /**
+     * What each call of the UNet would do for one picture of a request, and the work that it comes to; draws
+     * nothing.
+     *
+     * @throws IllegalArgumentException if the request's plan does not suit this model and the request
+     * @throws IllegalStateException if the pipeline is closed
+     */
+    public List<PlannedCall> explain(ImageRequest request) {
+        return taken(new CallControl(), control -> explain(request, control));
+    }
+
     private List<GeneratedImage> generate(ImageRequest request, ProgressListener listener, CallControl control) {
+        return taken(control, it -> draw(request, listener, it));
+    }
+
+    /** Takes the networks for a task that can be cancelled. */
+    private <T> T taken(CallControl control, Function<CallControl, T> task) {
         turn.lock();
         CallControl outer = running; // not null when a listener draws
         try {
@@ -243,7 +277,7 @@ public final class Pipeline implements AutoCloseable {
             if (!open) {
                 throw new IllegalStateException("the pipeline of " + checkpoint.path() + " is closed");
             }
-            return draw(request, listener, control);
+            return task.apply(control);
         } catch (CancellationException e) {
             throw new GenerationCancelledException();
         } finally {
@@ -254,6 +288,7 @@ public final class Pipeline implements AutoCloseable {
 
     /** prompt → tokens → text embedding → sigmas and noise → sampler loop over UNet calls → latent → picture. */
     private List<GeneratedImage> draw(ImageRequest request, ProgressListener listener, CallControl control) {
+        List<StepPlan> plans = plan(request);
         int factor = networks.vae().factor();
         int height = request.height() / factor;
         int width = request.width() / factor;
@@ -271,8 +306,8 @@ public final class Pipeline implements AutoCloseable {
         StartPicture start = start(request, height, width, listener, control);
         float[] beside = beside(request, start, height, width, control);
         checkpoint.unload(name -> !name.startsWith(ModelSpec.UNET_PREFIX)); // only one network is needed at a time
-        float[] sigmas = StartPicture.sigmas(sigmas(request), request.image() == null ? 1 : request.strength());
-        Sampler sampler = Samplers.byName(request.sampler(), new SamplerOptions(request.eta(), noiseSchedule));
+        float[] sigmas = sigmas(request);
+        Sampler sampler = sampler(request);
         List<GeneratedImage> images = new ArrayList<>();
         for (int i = 0; i < request.batch(); i++) {
             int image = i;
@@ -281,37 +316,83 @@ public final class Pipeline implements AutoCloseable {
             float[] fresh = noise.normal(networks.vae().latentChannels() * height * width);
             float[] kept = start.latent(RandomSources.byName(request.rng(), seed), fresh.length);
             float[] latent = start.noised(kept, fresh, sigmas[0], request.strength());
-            GuidedDenoiser denoiser = new GuidedDenoiser(
+            int steps = sigmas.length - 1;
+            listener.progress(new Progress(Phase.DENOISE, image, 0, steps));
+            int calls = 0;
+            Work work = Work.NONE;
+            try (GuidedDenoiser denoiser = new GuidedDenoiser(
                     networks.unet(),
                     prediction,
                     noiseSchedule,
                     conditional,
                     unconditional,
-                    // Consistency models know the scale and need no second branch.
-                    networks.unet().guidanceWidth() > 0 ? 1 : request.guidance(),
+                    guidance(request),
                     beside,
                     height,
                     width,
-                    control);
-            int steps = sigmas.length - 1;
-            listener.progress(new Progress(Phase.DENOISE, image, 0, steps));
-            if (steps > 0) {
-                latent = start.sample(
-                        sampler,
-                        denoiser,
-                        kept,
-                        latent,
-                        sigmas,
-                        noise,
-                        (step, denoised) -> listener.progress(new Progress(Phase.DENOISE, image, step + 1, steps)));
+                    plans,
+                    control)) {
+                if (steps > 0) {
+                    latent = start.sample(
+                            sampler,
+                            denoiser,
+                            kept,
+                            latent,
+                            sigmas,
+                            noise,
+                            (step, denoised) -> listener.progress(new Progress(Phase.DENOISE, image, step + 1, steps)));
+                }
+                calls = denoiser.calls();
+                work = denoiser.work();
             }
 
             listener.progress(new Progress(Phase.DECODE, image, 0, 1));
             checkpoint.unload(name -> !name.startsWith(ModelSpec.VAE_PREFIX));
-            images.add(decode(latent, height, width, seed, request, denoiser.calls(), control));
+            images.add(decode(latent, height, width, seed, request, calls, work, control));
             listener.progress(new Progress(Phase.DECODE, image, 1, 1));
         }
         return images;
+    }
+
+    private Run run(ImageRequest request) {
+        List<Call> calls = CallRecorder.calls(sampler(request), sigmas(request), noiseSchedule);
+        return new Run(calls, networks.unet().units(), guidance(request) != 1);
+    }
+
+    private Sampler sampler(ImageRequest request) {
+        return Samplers.byName(request.sampler(), new SamplerOptions(request.eta(), noiseSchedule));
+    }
+
+    /** The scale between the branches; 1 needs one of them only. Consistency models know the scale of themselves. */
+    private float guidance(ImageRequest request) {
+        return networks.unet().guidanceWidth() > 0 ? 1 : request.guidance();
+    }
+
+    private List<PlannedCall> explain(ImageRequest request, CallControl control) {
+        Run run = run(request);
+        List<StepPlan> plans = plan(request);
+        List<StepPlan> full = run.plan(StepPolicy.FULL);
+        int height = request.height() / networks.vae().factor();
+        int width = request.width() / networks.vae().factor();
+        int tokens = embed(request.prompt(), request, control).tokens();
+        int negativeTokens = embed(request.negativePrompt(), request, control).tokens();
+        Map<StepPlan, Work> known = new HashMap<>();
+        Function<StepPlan, Work> estimate = plan -> {
+            if (plan.branches() == Branches.BOTH && tokens == negativeTokens) {
+                return networks.unet().estimate(2, height, width, tokens, plan.actions());
+            }
+            Work conditional = networks.unet().estimate(1, height, width, tokens, plan.actions());
+            return plan.branches() == Branches.CONDITIONAL
+                    ? conditional
+                    : conditional.plus(networks.unet().estimate(1, height, width, negativeTokens, plan.actions()));
+        };
+        List<PlannedCall> explained = new ArrayList<>();
+        for (int i = 0; i < plans.size(); i++) {
+            Work work = known.computeIfAbsent(plans.get(i), estimate);
+            double whole = known.computeIfAbsent(full.get(i), estimate).multiplyAdds();
+            explained.add(new PlannedCall(run.calls().get(i), plans.get(i), work, work.multiplyAdds() / whole));
+        }
+        return explained;
     }
 
     private StartPicture start(
@@ -335,7 +416,12 @@ public final class Pipeline implements AutoCloseable {
         return new StartPicture(moments, spec.latentScale(), mask);
     }
 
+    /** The noise levels of a run; those that are left, where it starts from a picture. */
     private float[] sigmas(ImageRequest request) {
+        return StartPicture.sigmas(allSigmas(request), request.image() == null ? 1 : request.strength());
+    }
+
+    private float[] allSigmas(ImageRequest request) {
         if (!request.sigmas().isEmpty()) {
             return SigmaSchedules.custom(request.sigmas());
         }
@@ -402,6 +488,7 @@ public final class Pipeline implements AutoCloseable {
             long seed,
             ImageRequest request,
             int unetCalls,
+            Work work,
             CallControl control) {
         Autoencoder vae = networks.vae();
         float[] unscaled = latent.clone();
@@ -421,7 +508,8 @@ public final class Pipeline implements AutoCloseable {
                 keepUnmasked(rgb(planes), request),
                 seed,
                 Infotext.of(request, seed, checkpoint.path()),
-                unetCalls);
+                unetCalls,
+                work);
     }
 
     /** The pixels of the image to start from where a mask says that they stay, as in A1111. */

@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
+import io.aquarelle.plan.Work;
 import java.awt.image.BufferedImage;
 import java.io.ByteArrayInputStream;
 import java.io.ByteArrayOutputStream;
@@ -51,7 +52,7 @@ class GeneratedImageTest {
     Path folder;
 
     private static GeneratedImage image(String infotext) {
-        return new GeneratedImage(3, 2, SIX_PIXELS, 42, infotext, 8);
+        return new GeneratedImage(3, 2, SIX_PIXELS, 42, infotext, 8, Work.NONE);
     }
 
     @Test
@@ -71,8 +72,8 @@ class GeneratedImageTest {
     void pngHoldsThePixelsUnchanged() throws IOException {
         byte[] rgb = new byte[3 * 40 * 24];
         new Random(1).nextBytes(rgb);
-        BufferedImage read =
-                ImageIO.read(new ByteArrayInputStream(new GeneratedImage(40, 24, rgb, 0, "a prompt", 8).png()));
+        BufferedImage read = ImageIO.read(
+                new ByteArrayInputStream(new GeneratedImage(40, 24, rgb, 0, "a prompt", 8, Work.NONE).png()));
         for (int i = 0; i < 40 * 24; i++) {
             int expected = (rgb[3 * i] & 0xff) << 16 | (rgb[3 * i + 1] & 0xff) << 8 | rgb[3 * i + 2] & 0xff;
             assertEquals(expected, read.getRGB(i % 40, i / 40) & 0xffffff, "pixel " + i);
@@ -109,7 +110,7 @@ class GeneratedImageTest {
     @Test
     void laterChangesOfArraysDoNotReachTheImage() {
         byte[] rgb = SIX_PIXELS.clone();
-        var image = new GeneratedImage(3, 2, rgb, 42, "", 8);
+        var image = new GeneratedImage(3, 2, rgb, 42, "", 8, Work.NONE);
         Arrays.fill(rgb, (byte) 99);
         Arrays.fill(image.rgb(), (byte) 99);
         assertArrayEquals(SIX_PIXELS, image.rgb());
@@ -117,11 +118,13 @@ class GeneratedImageTest {
 
     @Test
     void bytesMustMatchTheSize() {
-        assertThrows(IllegalArgumentException.class, () -> new GeneratedImage(3, 3, SIX_PIXELS, 0, "", 8));
-        assertThrows(IllegalArgumentException.class, () -> new GeneratedImage(0, 2, new byte[0], 0, "", 8));
-        assertThrows(IllegalArgumentException.class, () -> new GeneratedImage(-3, -2, SIX_PIXELS, 0, "", 8));
+        assertThrows(IllegalArgumentException.class, () -> new GeneratedImage(3, 3, SIX_PIXELS, 0, "", 8, Work.NONE));
+        assertThrows(IllegalArgumentException.class, () -> new GeneratedImage(0, 2, new byte[0], 0, "", 8, Work.NONE));
+        assertThrows(IllegalArgumentException.class, () -> new GeneratedImage(-3, -2, SIX_PIXELS, 0, "", 8, Work.NONE));
         // 3 * 65536 * 65536 is 0 in 32 bits
-        assertThrows(IllegalArgumentException.class, () -> new GeneratedImage(65536, 65536, new byte[0], 0, "", 8));
+        assertThrows(
+                IllegalArgumentException.class,
+                () -> new GeneratedImage(65536, 65536, new byte[0], 0, "", 8, Work.NONE));
     }
 
     @Test

@@ -6,6 +6,8 @@ import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.aquarelle.plan.CallSelection;
+import io.aquarelle.plan.SelectiveGuidance;
 import java.util.List;
 import org.junit.jupiter.api.Test;
 
@@ -42,7 +44,25 @@ class ImageRequestTest {
     void builderOfARequestMakesItsEqual() {
         var sizes = new PictureSizes(1, 2, 3, 4, 5, 6);
         ImageRequest request = new ImageRequest(
-                "x", "y", 64, 72, 3, 2.5f, 9, "cpu", "euler", "karras", List.of(), null, 4, null, 0.5f, null, 2, sizes);
+                "x",
+                "y",
+                64,
+                72,
+                3,
+                2.5f,
+                9,
+                "cpu",
+                "euler",
+                "karras",
+                List.of(),
+                null,
+                4,
+                null,
+                0.5f,
+                null,
+                2,
+                sizes,
+                new SelectiveGuidance(CallSelection.ALL));
         assertEquals(request, request.toBuilder().build());
         ImageRequest more =
                 request.toBuilder().sigmas(List.of(14f, 3f)).eta(0.5f).build();

@@ -23,10 +23,10 @@ public class Aquarelle extends Aquarelle$shared {
     static final SymbolLookup SYMBOL_LOOKUP = SymbolLookup.loaderLookup()
             .or(Linker.nativeLinker().defaultLookup());
 
-    private static final int AQ_ABI_VERSION = (int)5L;
+    private static final int AQ_ABI_VERSION = (int)6L;
     /**
      * {@snippet lang=c :
-     * #define AQ_ABI_VERSION 5
+     * #define AQ_ABI_VERSION 6
      * }
      */
     public static int AQ_ABI_VERSION() {
@@ -886,6 +886,114 @@ public class Aquarelle extends Aquarelle$shared {
            throw new AssertionError("should not reach here", ex$);
         }
     }
+    private static final int AQ_UNIT_BLOCK = (int)0L;
+    /**
+     * {@snippet lang=c :
+     * enum aq_unit_kind.AQ_UNIT_BLOCK = 0
+     * }
+     */
+    public static int AQ_UNIT_BLOCK() {
+        return AQ_UNIT_BLOCK;
+    }
+    private static final int AQ_UNIT_RESNET = (int)1L;
+    /**
+     * {@snippet lang=c :
+     * enum aq_unit_kind.AQ_UNIT_RESNET = 1
+     * }
+     */
+    public static int AQ_UNIT_RESNET() {
+        return AQ_UNIT_RESNET;
+    }
+    private static final int AQ_UNIT_TRANSFORMER = (int)2L;
+    /**
+     * {@snippet lang=c :
+     * enum aq_unit_kind.AQ_UNIT_TRANSFORMER = 2
+     * }
+     */
+    public static int AQ_UNIT_TRANSFORMER() {
+        return AQ_UNIT_TRANSFORMER;
+    }
+    private static final int AQ_UNIT_TRANSFORMER_BLOCK = (int)3L;
+    /**
+     * {@snippet lang=c :
+     * enum aq_unit_kind.AQ_UNIT_TRANSFORMER_BLOCK = 3
+     * }
+     */
+    public static int AQ_UNIT_TRANSFORMER_BLOCK() {
+        return AQ_UNIT_TRANSFORMER_BLOCK;
+    }
+    private static final int AQ_UNIT_SELF_ATTENTION = (int)4L;
+    /**
+     * {@snippet lang=c :
+     * enum aq_unit_kind.AQ_UNIT_SELF_ATTENTION = 4
+     * }
+     */
+    public static int AQ_UNIT_SELF_ATTENTION() {
+        return AQ_UNIT_SELF_ATTENTION;
+    }
+    private static final int AQ_UNIT_CROSS_ATTENTION = (int)5L;
+    /**
+     * {@snippet lang=c :
+     * enum aq_unit_kind.AQ_UNIT_CROSS_ATTENTION = 5
+     * }
+     */
+    public static int AQ_UNIT_CROSS_ATTENTION() {
+        return AQ_UNIT_CROSS_ATTENTION;
+    }
+    private static final int AQ_UNIT_FEED_FORWARD = (int)6L;
+    /**
+     * {@snippet lang=c :
+     * enum aq_unit_kind.AQ_UNIT_FEED_FORWARD = 6
+     * }
+     */
+    public static int AQ_UNIT_FEED_FORWARD() {
+        return AQ_UNIT_FEED_FORWARD;
+    }
+    private static final int AQ_UNIT_CONVOLUTION = (int)7L;
+    /**
+     * {@snippet lang=c :
+     * enum aq_unit_kind.AQ_UNIT_CONVOLUTION = 7
+     * }
+     */
+    public static int AQ_UNIT_CONVOLUTION() {
+        return AQ_UNIT_CONVOLUTION;
+    }
+    private static final int AQ_COMPUTE = (int)0L;
+    /**
+     * {@snippet lang=c :
+     * enum aq_action.AQ_COMPUTE = 0
+     * }
+     */
+    public static int AQ_COMPUTE() {
+        return AQ_COMPUTE;
+    }
+    private static final int AQ_STORE = (int)1L;
+    /**
+     * {@snippet lang=c :
+     * enum aq_action.AQ_STORE = 1
+     * }
+     */
+    public static int AQ_STORE() {
+        return AQ_STORE;
+    }
+    private static final int AQ_REUSE = (int)2L;
+    /**
+     * {@snippet lang=c :
+     * enum aq_action.AQ_REUSE = 2
+     * }
+     */
+    public static int AQ_REUSE() {
+        return AQ_REUSE;
+    }
+    private static final int AQ_SKIP = (int)3L;
+    /**
+     * {@snippet lang=c :
+     * enum aq_action.AQ_SKIP = 3
+     * }
+     */
+    public static int AQ_SKIP() {
+        return AQ_SKIP;
+    }
 
     private static class aq_unet_create {
         public static final FunctionDescriptor DESC = FunctionDescriptor.of(
@@ -1006,6 +1114,194 @@ public class Aquarelle extends Aquarelle$shared {
                 traceDowncall("aq_unet_get_info", unet, info, error);
             }
             return (int)mh$.invokeExact(unet, info, error);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class aq_unet_get_units {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Aquarelle.C_INT,
+            Aquarelle.C_LONG_LONG,
+            Aquarelle.C_POINTER,
+            Aquarelle.C_LONG_LONG,
+            Aquarelle.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.find("aq_unet_get_units").orElseThrow();
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * aq_status aq_unet_get_units(aq_handle unet, aq_unit *units, uint64_t count, aq_error *error)
+     * }
+     */
+    public static FunctionDescriptor aq_unet_get_units$descriptor() {
+        return aq_unet_get_units.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * aq_status aq_unet_get_units(aq_handle unet, aq_unit *units, uint64_t count, aq_error *error)
+     * }
+     */
+    public static MethodHandle aq_unet_get_units$handle() {
+        return aq_unet_get_units.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * aq_status aq_unet_get_units(aq_handle unet, aq_unit *units, uint64_t count, aq_error *error)
+     * }
+     */
+    public static MemorySegment aq_unet_get_units$address() {
+        return aq_unet_get_units.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * aq_status aq_unet_get_units(aq_handle unet, aq_unit *units, uint64_t count, aq_error *error)
+     * }
+     */
+    public static int aq_unet_get_units(long unet, MemorySegment units, long count, MemorySegment error) {
+        var mh$ = aq_unet_get_units.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("aq_unet_get_units", unet, units, count, error);
+            }
+            return (int)mh$.invokeExact(unet, units, count, error);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class aq_feature_cache_create {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Aquarelle.C_INT,
+            Aquarelle.C_LONG_LONG,
+            Aquarelle.C_POINTER,
+            Aquarelle.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.find("aq_feature_cache_create").orElseThrow();
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * aq_status aq_feature_cache_create(aq_handle unet, aq_handle *cache, aq_error *error)
+     * }
+     */
+    public static FunctionDescriptor aq_feature_cache_create$descriptor() {
+        return aq_feature_cache_create.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * aq_status aq_feature_cache_create(aq_handle unet, aq_handle *cache, aq_error *error)
+     * }
+     */
+    public static MethodHandle aq_feature_cache_create$handle() {
+        return aq_feature_cache_create.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * aq_status aq_feature_cache_create(aq_handle unet, aq_handle *cache, aq_error *error)
+     * }
+     */
+    public static MemorySegment aq_feature_cache_create$address() {
+        return aq_feature_cache_create.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * aq_status aq_feature_cache_create(aq_handle unet, aq_handle *cache, aq_error *error)
+     * }
+     */
+    public static int aq_feature_cache_create(long unet, MemorySegment cache, MemorySegment error) {
+        var mh$ = aq_feature_cache_create.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("aq_feature_cache_create", unet, cache, error);
+            }
+            return (int)mh$.invokeExact(unet, cache, error);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class aq_unet_estimate {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Aquarelle.C_INT,
+            Aquarelle.C_LONG_LONG,
+            Aquarelle.C_POINTER,
+            Aquarelle.C_POINTER,
+            Aquarelle.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.find("aq_unet_estimate").orElseThrow();
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * aq_status aq_unet_estimate(aq_handle unet, const aq_unet_call *call, aq_unet_work *work, aq_error *error)
+     * }
+     */
+    public static FunctionDescriptor aq_unet_estimate$descriptor() {
+        return aq_unet_estimate.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * aq_status aq_unet_estimate(aq_handle unet, const aq_unet_call *call, aq_unet_work *work, aq_error *error)
+     * }
+     */
+    public static MethodHandle aq_unet_estimate$handle() {
+        return aq_unet_estimate.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * aq_status aq_unet_estimate(aq_handle unet, const aq_unet_call *call, aq_unet_work *work, aq_error *error)
+     * }
+     */
+    public static MemorySegment aq_unet_estimate$address() {
+        return aq_unet_estimate.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * aq_status aq_unet_estimate(aq_handle unet, const aq_unet_call *call, aq_unet_work *work, aq_error *error)
+     * }
+     */
+    public static int aq_unet_estimate(long unet, MemorySegment call, MemorySegment work, MemorySegment error) {
+        var mh$ = aq_unet_estimate.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("aq_unet_estimate", unet, call, work, error);
+            }
+            return (int)mh$.invokeExact(unet, call, work, error);
         } catch (Error | RuntimeException ex) {
            throw ex;
         } catch (Throwable ex$) {

@@ -31,6 +31,11 @@ import static java.lang.foreign.MemoryLayout.PathElement.*;
  *     int32_t height;
  *     int32_t width;
  *     int32_t tokens;
+ *     const uint8_t *actions;
+ *     const aq_handle *caches;
+ *     aq_unet_work *work;
+ *     uint64_t action_count;
+ *     uint64_t cache_count;
  * }
  * }
  */
@@ -56,7 +61,12 @@ public class aq_unet_call {
         Aquarelle.C_INT.withName("batch"),
         Aquarelle.C_INT.withName("height"),
         Aquarelle.C_INT.withName("width"),
-        Aquarelle.C_INT.withName("tokens")
+        Aquarelle.C_INT.withName("tokens"),
+        Aquarelle.C_POINTER.withName("actions"),
+        Aquarelle.C_POINTER.withName("caches"),
+        Aquarelle.C_POINTER.withName("work"),
+        Aquarelle.C_LONG_LONG.withName("action_count"),
+        Aquarelle.C_LONG_LONG.withName("cache_count")
     ).withName("aq_unet_call");
 
     /**
@@ -768,6 +778,226 @@ public class aq_unet_call {
      */
     public static void tokens(MemorySegment struct, int fieldValue) {
         struct.set(tokens$LAYOUT, tokens$OFFSET, fieldValue);
+    }
+
+    private static final AddressLayout actions$LAYOUT = (AddressLayout)$LAYOUT.select(groupElement("actions"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * const uint8_t *actions
+     * }
+     */
+    public static final AddressLayout actions$layout() {
+        return actions$LAYOUT;
+    }
+
+    private static final long actions$OFFSET = $LAYOUT.byteOffset(groupElement("actions"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * const uint8_t *actions
+     * }
+     */
+    public static final long actions$offset() {
+        return actions$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * const uint8_t *actions
+     * }
+     */
+    public static MemorySegment actions(MemorySegment struct) {
+        return struct.get(actions$LAYOUT, actions$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * const uint8_t *actions
+     * }
+     */
+    public static void actions(MemorySegment struct, MemorySegment fieldValue) {
+        struct.set(actions$LAYOUT, actions$OFFSET, fieldValue);
+    }
+
+    private static final AddressLayout caches$LAYOUT = (AddressLayout)$LAYOUT.select(groupElement("caches"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * const aq_handle *caches
+     * }
+     */
+    public static final AddressLayout caches$layout() {
+        return caches$LAYOUT;
+    }
+
+    private static final long caches$OFFSET = $LAYOUT.byteOffset(groupElement("caches"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * const aq_handle *caches
+     * }
+     */
+    public static final long caches$offset() {
+        return caches$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * const aq_handle *caches
+     * }
+     */
+    public static MemorySegment caches(MemorySegment struct) {
+        return struct.get(caches$LAYOUT, caches$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * const aq_handle *caches
+     * }
+     */
+    public static void caches(MemorySegment struct, MemorySegment fieldValue) {
+        struct.set(caches$LAYOUT, caches$OFFSET, fieldValue);
+    }
+
+    private static final AddressLayout work$LAYOUT = (AddressLayout)$LAYOUT.select(groupElement("work"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * aq_unet_work *work
+     * }
+     */
+    public static final AddressLayout work$layout() {
+        return work$LAYOUT;
+    }
+
+    private static final long work$OFFSET = $LAYOUT.byteOffset(groupElement("work"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * aq_unet_work *work
+     * }
+     */
+    public static final long work$offset() {
+        return work$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * aq_unet_work *work
+     * }
+     */
+    public static MemorySegment work(MemorySegment struct) {
+        return struct.get(work$LAYOUT, work$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * aq_unet_work *work
+     * }
+     */
+    public static void work(MemorySegment struct, MemorySegment fieldValue) {
+        struct.set(work$LAYOUT, work$OFFSET, fieldValue);
+    }
+
+    private static final OfLong action_count$LAYOUT = (OfLong)$LAYOUT.select(groupElement("action_count"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * uint64_t action_count
+     * }
+     */
+    public static final OfLong action_count$layout() {
+        return action_count$LAYOUT;
+    }
+
+    private static final long action_count$OFFSET = $LAYOUT.byteOffset(groupElement("action_count"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * uint64_t action_count
+     * }
+     */
+    public static final long action_count$offset() {
+        return action_count$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * uint64_t action_count
+     * }
+     */
+    public static long action_count(MemorySegment struct) {
+        return struct.get(action_count$LAYOUT, action_count$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * uint64_t action_count
+     * }
+     */
+    public static void action_count(MemorySegment struct, long fieldValue) {
+        struct.set(action_count$LAYOUT, action_count$OFFSET, fieldValue);
+    }
+
+    private static final OfLong cache_count$LAYOUT = (OfLong)$LAYOUT.select(groupElement("cache_count"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * uint64_t cache_count
+     * }
+     */
+    public static final OfLong cache_count$layout() {
+        return cache_count$LAYOUT;
+    }
+
+    private static final long cache_count$OFFSET = $LAYOUT.byteOffset(groupElement("cache_count"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * uint64_t cache_count
+     * }
+     */
+    public static final long cache_count$offset() {
+        return cache_count$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * uint64_t cache_count
+     * }
+     */
+    public static long cache_count(MemorySegment struct) {
+        return struct.get(cache_count$LAYOUT, cache_count$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * uint64_t cache_count
+     * }
+     */
+    public static void cache_count(MemorySegment struct, long fieldValue) {
+        struct.set(cache_count$LAYOUT, cache_count$OFFSET, fieldValue);
     }
 
     /**

@@ -22,6 +22,7 @@ import static java.lang.foreign.MemoryLayout.PathElement.*;
  *     int32_t levels;
  *     int32_t label_width;
  *     int32_t guidance_width;
+ *     int32_t units;
  * }
  * }
  */
@@ -38,7 +39,8 @@ public class aq_unet_info {
         Aquarelle.C_INT.withName("context_width"),
         Aquarelle.C_INT.withName("levels"),
         Aquarelle.C_INT.withName("label_width"),
-        Aquarelle.C_INT.withName("guidance_width")
+        Aquarelle.C_INT.withName("guidance_width"),
+        Aquarelle.C_INT.withName("units")
     ).withName("aq_unet_info");
 
     /**
@@ -354,6 +356,50 @@ public class aq_unet_info {
      */
     public static void guidance_width(MemorySegment struct, int fieldValue) {
         struct.set(guidance_width$LAYOUT, guidance_width$OFFSET, fieldValue);
+    }
+
+    private static final OfInt units$LAYOUT = (OfInt)$LAYOUT.select(groupElement("units"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * int32_t units
+     * }
+     */
+    public static final OfInt units$layout() {
+        return units$LAYOUT;
+    }
+
+    private static final long units$OFFSET = $LAYOUT.byteOffset(groupElement("units"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * int32_t units
+     * }
+     */
+    public static final long units$offset() {
+        return units$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * int32_t units
+     * }
+     */
+    public static int units(MemorySegment struct) {
+        return struct.get(units$LAYOUT, units$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * int32_t units
+     * }
+     */
+    public static void units(MemorySegment struct, int fieldValue) {
+        struct.set(units$LAYOUT, units$OFFSET, fieldValue);
     }
 
     /**

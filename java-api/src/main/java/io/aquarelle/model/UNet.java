@@ -4,10 +4,17 @@ import io.aquarelle.bindings.Aquarelle;
 import io.aquarelle.bindings.aq_unet_call;
 import io.aquarelle.bindings.aq_unet_info;
 import io.aquarelle.bindings.aq_unet_options;
+import io.aquarelle.bindings.aq_unet_work;
+import io.aquarelle.bindings.aq_unit;
+import io.aquarelle.plan.Action;
+import io.aquarelle.plan.Unit;
+import io.aquarelle.plan.Work;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /** The denoising network of a latent diffusion model (Rombach et al. 2022, arXiv 2112.10752). */
@@ -18,6 +25,7 @@ public final class UNet extends Network {
     private final int levels;
     private final int labelWidth;
     private final int guidanceWidth;
+    private final List<Unit> units;
 
     private UNet(Engine engine, Weights weights, String prefix, Heads heads) throws ModelFormatException {
         super("the UNet", weights, (arena, result, error) -> {
@@ -37,7 +45,23 @@ public final class UNet extends Network {
             levels = aq_unet_info.levels(info);
             labelWidth = aq_unet_info.label_width(info);
             guidanceWidth = aq_unet_info.guidance_width(info);
+            units = readUnits(self, aq_unet_info.units(info), arena);
         }
+    }
+
+    private static List<Unit> readUnits(long self, int count, Arena arena) {
+        MemorySegment all = aq_unit.allocateArray(count, arena);
+        NativeCalls.run((scratch, error) -> Aquarelle.aq_unet_get_units(self, all, count, error));
+        List<Unit> units = new ArrayList<>();
+        for (int i = 0; i < count; i++) {
+            MemorySegment unit = aq_unit.asSlice(all, i);
+            units.add(new Unit(
+                    aq_unit.name(unit).getString(0),
+                    Unit.Kind.values()[aq_unit.kind(unit)],
+                    aq_unit.parent(unit),
+                    aq_unit.skippable(unit) != 0));
+        }
+        return List.copyOf(units);
     }
 
     /**
@@ -81,6 +105,11 @@ public final class UNet extends Network {
         return guidanceWidth;
     }
 
+    /** The parts of which a call can say what to do with them, in the order in which they run, each before its parts. */
+    public List<Unit> units() {
+        return units;
+    }
+
     /**
      * What a batch is conditioned on.
      *
@@ -119,6 +148,14 @@ public final class UNet extends Network {
     }
 
     /**
+     * What a call gives.
+     *
+     * @param output raw (eps or v), [batch][outChannels][height][width]
+     * @param work what it did
+     */
+    public record Evaluation(float[] output, Work work) {}
+
+    /**
      * Evaluates the network on a batch.
      *
      * @param latents [batch][inChannels][height][width], scaled for the network
@@ -129,12 +166,32 @@ public final class UNet extends Network {
      * @throws IllegalArgumentException if an array has the wrong length or a timestep is not finite
      * @throws InsufficientMemoryException if the activations do not fit into memory
      */
-    public synchronized float[] evaluate(
+    public float[] evaluate(
             float[] latents,
             float[] timesteps,
             Condition condition,
             int height,
             int width,
+            @Nullable CallControl control) {
+        return evaluate(latents, timesteps, condition, height, width, List.of(), List.of(), control)
+                .output();
+    }
+
+    /**
+     * Evaluates a part of the network on a batch.
+     *
+     * @param actions one for each of {@link #units}; empty computes all
+     * @param caches one for each image, where what is stored and reused lies; empty if nothing is
+     * @throws IllegalArgumentException as above, or if the actions cannot be followed; the message names the unit
+     */
+    public synchronized Evaluation evaluate(
+            float[] latents,
+            float[] timesteps,
+            Condition condition,
+            int height,
+            int width,
+            List<Action> actions,
+            List<FeatureCache> caches,
             @Nullable CallControl control) {
         int batch = timesteps.length;
         requireLength("latents", latents.length, batch, inChannels, height, width);
@@ -142,10 +199,12 @@ public final class UNet extends Network {
         requireVectors("label", condition.label, batch, labelWidth);
         requireVectors("guidance", condition.guidance, batch, guidanceWidth);
         float[] output = new float[outputLength(batch, outChannels, height, width)];
+        Work[] work = {Work.NONE};
         long self = handle();
         NativeCalls.run((arena, error) -> {
             MemorySegment result = arena.allocate(ValueLayout.JAVA_FLOAT, output.length);
-            MemorySegment call = aq_unet_call.allocate(arena);
+            MemorySegment done = aq_unet_work.allocate(arena);
+            MemorySegment call = sizes(arena, batch, height, width, condition.tokens, actions);
             aq_unet_call.latent(call, NativeCalls.copy(arena, latents));
             aq_unet_call.timesteps(call, NativeCalls.copy(arena, timesteps));
             aq_unet_call.context(call, NativeCalls.copy(arena, condition.context));
@@ -158,15 +217,66 @@ public final class UNet extends Network {
             aq_unet_call.label_count(call, condition.label.length);
             aq_unet_call.guidance_count(call, condition.guidance.length);
             aq_unet_call.output_count(call, output.length);
-            aq_unet_call.batch(call, batch);
-            aq_unet_call.height(call, height);
-            aq_unet_call.width(call, width);
-            aq_unet_call.tokens(call, condition.tokens);
+            if (!caches.isEmpty()) {
+                long[] handles = caches.stream().mapToLong(NativeObject::handle).toArray();
+                aq_unet_call.caches(call, arena.allocateFrom(ValueLayout.JAVA_LONG, handles));
+                aq_unet_call.cache_count(call, handles.length);
+            }
+            aq_unet_call.work(call, done);
             int status = Aquarelle.aq_unet_evaluate(self, call, segment(control), error);
             MemorySegment.copy(result, ValueLayout.JAVA_FLOAT, 0, output, 0, output.length);
+            work[0] = work(done);
             return status;
         });
-        return output;
+        return new Evaluation(output, work[0]);
+    }
+
+    /**
+     * What a call would do; nothing is computed. Images are taken as branches that differ in their text and label only.
+     *
+     * @param tokens length of the text embeddings
+     * @param actions as for a call
+     * @throws IllegalArgumentException if the actions cannot be followed
+     */
+    public synchronized Work estimate(int batch, int height, int width, int tokens, List<Action> actions) {
+        Work[] work = {Work.NONE};
+        long self = handle();
+        NativeCalls.run((arena, error) -> {
+            MemorySegment done = aq_unet_work.allocate(arena);
+            MemorySegment call = sizes(arena, batch, height, width, tokens, actions);
+            int status = Aquarelle.aq_unet_estimate(self, call, done, error);
+            work[0] = work(done);
+            return status;
+        });
+        return work[0];
+    }
+
+    /** A call with nothing but its sizes and actions. */
+    private static MemorySegment sizes(
+            Arena arena, int batch, int height, int width, int tokens, List<Action> actions) {
+        MemorySegment call = aq_unet_call.allocate(arena);
+        call.fill((byte) 0);
+        aq_unet_call.batch(call, batch);
+        aq_unet_call.height(call, height);
+        aq_unet_call.width(call, width);
+        aq_unet_call.tokens(call, tokens);
+        if (!actions.isEmpty()) {
+            byte[] numbers = new byte[actions.size()];
+            for (int i = 0; i < numbers.length; i++) {
+                numbers[i] = (byte) actions.get(i).ordinal(); // in the header's order
+            }
+            aq_unet_call.actions(call, arena.allocateFrom(ValueLayout.JAVA_BYTE, numbers));
+            aq_unet_call.action_count(call, numbers.length);
+        }
+        return call;
+    }
+
+    private static Work work(MemorySegment done) {
+        return new Work(
+                aq_unet_work.run(done),
+                aq_unet_work.reused(done),
+                aq_unet_work.skipped(done),
+                aq_unet_work.multiply_adds(done));
     }
 
     private static void requireVectors(String what, float[] values, int batch, int width) {

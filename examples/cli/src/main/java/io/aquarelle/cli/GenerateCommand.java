@@ -4,9 +4,11 @@ import io.aquarelle.GeneratedImage;
 import io.aquarelle.ImageRequest;
 import io.aquarelle.Picture;
 import io.aquarelle.Pipeline;
+import io.aquarelle.PlannedCall;
 import io.aquarelle.Progress.Phase;
 import io.aquarelle.model.EngineOptions;
 import io.aquarelle.model.NativeRuntime;
+import io.aquarelle.plan.Work;
 import io.aquarelle.sampling.Prediction;
 import io.aquarelle.sampling.RandomSources;
 import io.aquarelle.sampling.Samplers;
@@ -17,6 +19,7 @@ import java.util.HashMap;
 import java.util.Iterator;
 import java.util.List;
 import java.util.Map;
+import picocli.CommandLine.ArgGroup;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
@@ -144,13 +147,19 @@ final class GenerateCommand extends ModelCommand {
                     + " ... before the ending.")
     private Path output = Path.of("out.png");
 
+    @ArgGroup(validate = false)
+    private PlanOptions plan = new PlanOptions();
+
     private final Map<Path, Picture> pictures = new HashMap<>();
 
     GenerateCommand(Context context) {
         super(context);
     }
 
-    /** What {@code --json} prints; {@code output} is the first file, {@code outputs} are all of a batch. */
+    /**
+     * What {@code --json} prints; {@code output} is the first file, {@code outputs} are all of a batch, and units are
+     * counted with a plan.
+     */
     private record Report(
             long seed,
             int width,
@@ -164,7 +173,10 @@ final class GenerateCommand extends ModelCommand {
             double totalS,
             double peakRssMb,
             String output,
-            List<String> outputs) {}
+            List<String> outputs,
+            Long unitsRun,
+            Long unitsReused,
+            Long unitsSkipped) {}
 
     @Override
     public Integer call() throws IOException {
@@ -174,7 +186,9 @@ final class GenerateCommand extends ModelCommand {
         request(ImageRequest.builder(prompt()));
         OutputFile.requireEnding(output, ".png");
         List<Path> files = OutputFile.series(output, batch);
-        OutputFile.requireWritable(files);
+        if (!plan.dryRun) {
+            OutputFile.requireWritable(files);
+        }
 
         try (ProgressBar bar = context.progressBar()) {
             bar.show("load", "", 0);
@@ -184,21 +198,37 @@ final class GenerateCommand extends ModelCommand {
                 tell("%s: %s, threads %d", model, pipeline.spec().family().title(), threads);
                 context.interrupt().onRequest(pipeline::cancel);
                 ImageRequest request = request(pipeline.request(prompt()));
+                plan.requireFit(pipeline, request);
+                if (plan.dryRun) {
+                    bar.clear();
+                    List<PlannedCall> calls = pipeline.explain(request);
+                    print("%s", json ? Json.of(PlanOptions.rows(calls)) : PlanOptions.table(calls));
+                    return Main.DONE;
+                }
                 var clock = new PhaseClock(context.interrupt(), bar);
                 int unetCalls = 0;
+                Work work = Work.NONE;
                 for (int i = 0; i < batch; i++) {
                     clock.start(batch == 1 ? "" : "picture %d/%d ".formatted(i + 1, batch));
-                    unetCalls += draw(pipeline, request, i, files.get(i), clock, bar);
+                    GeneratedImage image = draw(pipeline, request, i, files.get(i), clock, bar);
+                    unetCalls += image.unetCalls();
+                    work = work.plus(image.work());
                 }
                 bar.clear();
-                report(request, files, unetCalls, loadS, clock, Json.seconds(System.nanoTime() - start));
+                report(request, files, unetCalls, work, loadS, clock, Json.seconds(System.nanoTime() - start));
             }
         }
         return Main.DONE;
     }
 
     private void report(
-            ImageRequest request, List<Path> files, int unetCalls, double loadS, PhaseClock clock, double totalS) {
+            ImageRequest request,
+            List<Path> files,
+            int unetCalls,
+            Work work,
+            double loadS,
+            PhaseClock clock,
+            double totalS) {
         double textS = clock.seconds(Phase.TEXT);
         double denoiseS = clock.seconds(Phase.DENOISE);
         double decodeS = clock.seconds(Phase.DECODE);
@@ -221,7 +251,10 @@ final class GenerateCommand extends ModelCommand {
                             totalS,
                             peakRssMb,
                             output.toString(),
-                            outputs)));
+                            outputs,
+                            plan.given() ? work.run() : null,
+                            plan.given() ? work.reused() : null,
+                            plan.given() ? work.skipped() : null)));
         }
         tell(
                 "load %.2f s, text %.2f s, denoise %.2f s, decode %.2f s; %d UNet calls, peak memory %.0f MB",
@@ -255,6 +288,7 @@ final class GenerateCommand extends ModelCommand {
         set(request, "--mask", it -> it.mask(picture(mask)));
         set(request, "--clip-skip", it -> it.clipSkip(clipSkip));
         set(request, "--batch-count", it -> it.batch(batch));
+        request.plan(plan.policy());
         if (seed >= 0) {
             request.seed(seed);
         }
@@ -284,10 +318,9 @@ final class GenerateCommand extends ModelCommand {
     }
 
     /**
-     * Draws and writes one picture, so that what is finished stays when a later one fails or is stopped; returns its
-     * UNet calls.
+     * Draws and writes one picture, so that what is finished stays when a later one fails or is stopped.
      */
-    private int draw(Pipeline pipeline, ImageRequest batch, int index, Path file, PhaseClock clock, ProgressBar bar)
+    private GeneratedImage draw(Pipeline pipeline, ImageRequest batch, int index, Path file, PhaseClock clock, ProgressBar bar)
             throws IOException {
         long start = System.nanoTime();
         var request = batch.toBuilder().seed(batch.seed() + index).batch(1).build();
@@ -297,7 +330,7 @@ final class GenerateCommand extends ModelCommand {
             bar.clear();
             print("%s  seed %d  %.1f s", file, image.seed(), (System.nanoTime() - start) / 1e9);
         }
-        return image.unetCalls();
+        return image;
     }
 
     /** Names for the help text. */

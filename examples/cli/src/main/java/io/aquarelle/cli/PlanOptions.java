@@ -1,0 +1,146 @@
+package io.aquarelle.cli;
+
+import io.aquarelle.ImageRequest;
+import io.aquarelle.Pipeline;
+import io.aquarelle.PlannedCall;
+import io.aquarelle.plan.Branches;
+import io.aquarelle.plan.CallSelection;
+import io.aquarelle.plan.PlanSyntax;
+import io.aquarelle.plan.SelectiveGuidance;
+import io.aquarelle.plan.StepPolicy;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Locale;
+import java.util.function.Supplier;
+import picocli.CommandLine.Option;
+
+/** Options that say what the UNet may leave out. */
+final class PlanOptions {
+    @Option(
+            names = "--cond-only-last",
+            paramLabel = "PERCENT",
+            description = "Leave the negative prompt out of the last calls; 20 saves up to 10 %% of the time.")
+    private Double condOnlyLast;
+
+    @Option(
+            names = "--inherit",
+            paramLabel = "SPEC",
+            description = "Compute parts of the UNet in some calls only and reuse them in the others: block (the encoder),"
+                    + " layer:B (all but the B+1 outermost layers) or unit:NAME (such as cross), then /N for every N-th"
+                    + " call, @0-3,5 for a list, or ^COUNT:CENTRE:POWER. May be repeated.")
+    private List<String> inherit = List.of();
+
+    @Option(names = "--plan", paramLabel = "FILE", description = "The same and more from a JSON file.")
+    private Path file;
+
+    @Option(
+            names = "--dry-run",
+            description = "Draw nothing; print what each call of the UNet would do and its share of the multiply-adds.")
+    boolean dryRun;
+
+    /** Whether any was given. */
+    boolean given() {
+        return condOnlyLast != null || !inherit.isEmpty() || file != null;
+    }
+
+    /** Refuses a plan that the model or the rest of the request does not suit. */
+    void requireFit(Pipeline pipeline, ImageRequest request) {
+        try {
+            pipeline.plan(request);
+        } catch (IllegalArgumentException e) {
+            throw new BadInputException(names(), e);
+        }
+    }
+
+    private String names() {
+        if (file != null) {
+            return "--plan: " + file;
+        }
+        if (condOnlyLast != null && !inherit.isEmpty()) {
+            return "--cond-only-last and --inherit";
+        }
+        return condOnlyLast != null ? "--cond-only-last" : "--inherit";
+    }
+
+    StepPolicy policy() {
+        if (file != null) {
+            if (condOnlyLast != null || !inherit.isEmpty()) {
+                throw new BadInputException(
+                        "--plan: the file says it all; put what --cond-only-last and --inherit say into it");
+            }
+            return PlanFile.read(file);
+        }
+        StepPolicy policy = StepPolicy.FULL;
+        if (condOnlyLast != null) {
+            double percent = condOnlyLast;
+            policy = option(
+                    "--cond-only-last", () -> new SelectiveGuidance(CallSelection.lastPercent(percent)));
+        }
+        for (String spec : inherit) {
+            policy = policy.then(option("--inherit", () -> PlanSyntax.inheritance(spec)));
+        }
+        return policy;
+    }
+
+    private static StepPolicy option(String name, Supplier<StepPolicy> value) {
+        try {
+            return value.get();
+        } catch (IllegalArgumentException e) {
+            throw new BadInputException(name, e);
+        }
+    }
+
+    /** A call in the JSON of {@code --dry-run}. */
+    record Row(
+            int call,
+            int step,
+            double timestep,
+            String branches,
+            long unitsRun,
+            long unitsReused,
+            long unitsSkipped,
+            double multiplyAdds,
+            double share) {}
+
+    static List<Row> rows(List<PlannedCall> calls) {
+        return calls.stream()
+                .map(call -> new Row(
+                        call.call().index(),
+                        call.call().step(),
+                        call.call().timestep(),
+                        branches(call),
+                        call.work().run(),
+                        call.work().reused(),
+                        call.work().skipped(),
+                        call.work().multiplyAdds(),
+                        call.share()))
+                .toList();
+    }
+
+    private static String branches(PlannedCall call) {
+        return call.plan().branches() == Branches.BOTH ? "both" : "prompt";
+    }
+
+    /** The table of {@code --dry-run}. */
+    static String table(List<PlannedCall> calls) {
+        StringBuilder table = new StringBuilder("call  step  timestep  branches   run  reused  skipped  multiply-adds\n");
+        double sum = 0;
+        for (PlannedCall call : calls) {
+            sum += call.share();
+            table.append(String.format(
+                    Locale.ROOT,
+                    "%4d  %4d  %8.1f  %-8s %5d  %6d  %7d  %12.1f%%%n",
+                    call.call().index(),
+                    call.call().step(),
+                    call.call().timestep(),
+                    branches(call),
+                    call.work().run(),
+                    call.work().reused(),
+                    call.work().skipped(),
+                    100 * call.share()));
+        }
+        double share = calls.isEmpty() ? 100 : 100 * sum / calls.size();
+        return table.append(String.format(Locale.ROOT, "in all %.1f%% of the multiply-adds without a plan", share))
+                .toString();
+    }
+}

@@ -1,0 +1,203 @@
+package io.aquarelle.cli;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.json.JsonMapper;
+import io.aquarelle.ImageRequest;
+import io.aquarelle.Pipeline;
+import io.aquarelle.model.EngineOptions;
+import io.aquarelle.model.NanoModel;
+import io.aquarelle.plan.CallSelection;
+import io.aquarelle.plan.FeatureInheritance;
+import io.aquarelle.plan.SelectiveGuidance;
+import io.aquarelle.plan.StepPolicy;
+import io.aquarelle.plan.UnitSelection;
+import io.aquarelle.plan.UnitSkipping;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+class PlanOptionsTest {
+    @TempDir
+    static Path models;
+
+    private static Path model;
+
+    @TempDir
+    Path folder;
+
+    @BeforeAll
+    static void writeModel() throws IOException {
+        model = models.resolve("nano.safetensors");
+        NanoModel.writeDrawable(model);
+    }
+
+    private String[] small(String... more) {
+        List<String> all = new ArrayList<>(List.of("generate", "a red apple", "-m", model.toString()));
+        all.addAll(List.of("-W", "64", "-H", "32", "--steps", "6", "-s", "7", "-t", "1"));
+        all.addAll(List.of("-o", folder.resolve("out.png").toString()));
+        all.addAll(List.of(more));
+        return all.toArray(String[]::new);
+    }
+
+    private Path file(String json) throws IOException {
+        return Files.writeString(folder.resolve("plan.json"), json.replace('\'', '"'));
+    }
+
+    private static byte[] draw(StepPolicy plan) throws IOException {
+        var request = ImageRequest.builder("a red apple")
+                .size(64, 32)
+                .steps(6)
+                .seed(7)
+                .plan(plan)
+                .build();
+        try (Pipeline pipeline = Pipeline.open(model, EngineOptions.ofThreads(1))) {
+            return pipeline.generate(request).getFirst().png();
+        }
+    }
+
+    private void assertDraws(StepPolicy plan, String... options) throws IOException {
+        CommandRun.done(small(options));
+        assertArrayEquals(draw(plan), Files.readAllBytes(folder.resolve("out.png")));
+    }
+
+    @Test
+    void optionsAreThePlansOfTheLibrary() throws IOException {
+        StepPolicy half = new SelectiveGuidance(CallSelection.lastPercent(50));
+        StepPolicy encoder = new FeatureInheritance(UnitSelection.encoder(), CallSelection.every(3));
+        StepPolicy cross = new FeatureInheritance(UnitSelection.named("output*.attn2"), CallSelection.listed("0-1"));
+        assertDraws(half, "--cond-only-last", "50");
+        assertDraws(
+                half.then(encoder).then(cross),
+                "--cond-only-last",
+                "50",
+                "--inherit",
+                "block/3",
+                "--inherit",
+                "unit:output*.attn2@0-1");
+    }
+
+    @Test
+    void filesAreThePlansOfTheLibrary() throws IOException {
+        assertDraws(StepPolicy.FULL, "--plan", file("{}").toString());
+        assertDraws(
+                new SelectiveGuidance(CallSelection.listed("1,4-"))
+                        .then(new FeatureInheritance(UnitSelection.decoderLayer(1), CallSelection.every(2)))
+                        .then(new UnitSkipping(
+                                UnitSelection.named("output_blocks.5.1.*.ff"), CallSelection.listed("4"))),
+                "--plan",
+                file("{'guidance': {'cond_only_calls': '1,4-'}, 'inherit': [{'level': 'layer', 'branch': 1, 'mode':"
+                                + " 'uniform', 'interval': 2}], 'skip': [{'unit': 'output_blocks.5.1.*.ff', 'calls':"
+                                + " '4'}]}")
+                        .toString());
+        assertDraws(
+                new SelectiveGuidance(CallSelection.lastPercent(20))
+                        .then(new FeatureInheritance(
+                                UnitSelection.named("cross"), CallSelection.powerLaw(3, 2, 1.4))),
+                "--plan",
+                file("{'guidance': {'cond_only_last_pct': 20}, 'inherit': [{'level': 'unit', 'unit': 'cross', 'mode':"
+                                + " 'power', 'count': 3, 'centre': 2, 'power': 1.4}]}")
+                        .toString());
+    }
+
+    @Test
+    void countersAreThoseOfThePlan() throws IOException {
+        JsonNode plain = new JsonMapper().readTree(CommandRun.done(small("--json")).out());
+        assertFalse(plain.has("units_run"));
+        JsonNode planned = new JsonMapper()
+                .readTree(CommandRun.done(small("--json", "--inherit", "unit:cross@0-1", "--cond-only-last", "50"))
+                        .out());
+        assertEquals(2 * 3 + 3, planned.get("unet_calls").asInt());
+        assertEquals(4 * 11, planned.get("units_reused").asInt());
+        assertEquals(0, planned.get("units_skipped").asInt());
+        assertEquals(6 * 60 - 4 * 11, planned.get("units_run").asInt());
+    }
+
+    @Test
+    void dryRunPrintsATableAndDrawsNothing() throws IOException {
+        CommandRun run = CommandRun.done(small("--dry-run", "--inherit", "layer/3", "--cond-only-last", "50"));
+        List<String> lines = run.out().lines().toList();
+        assertEquals(1 + 6 + 1, lines.size(), run.out());
+        assertTrue(lines.get(1).matches(" +0 +0 +999.0 +both +60 +0 +0 +100.0%"), lines.get(1));
+        assertTrue(lines.get(2).matches(" +1 +1 .* both +7 +5 +48 +\\d+\\.\\d%"), lines.get(2));
+        assertTrue(lines.get(4).matches(" +3 +3 .* prompt +60 +0 +0 +5\\d\\.\\d%"), lines.get(4));
+        assertTrue(lines.getLast().matches("in all \\d\\d\\.\\d% of the multiply-adds without a plan"), run.out());
+        assertFalse(Files.exists(folder.resolve("out.png")));
+
+        JsonNode rows = new JsonMapper()
+                .readTree(CommandRun.done(small("--dry-run", "--json", "--inherit", "layer/3"))
+                        .out());
+        assertEquals(6, rows.size());
+        assertEquals(48, rows.get(5).get("units_skipped").asInt());
+        assertEquals(1, rows.get(3).get("share").asDouble());
+    }
+
+    @Test
+    void plansThatCannotBeFollowedAreRefused() throws IOException {
+        CommandRun.refused(folder, "--cond-only-last: the share is 101", small("--cond-only-last", "101"));
+        CommandRun.refused(folder, "--inherit: 'block' is no plan", small("--inherit", "block"));
+        CommandRun.refused(folder, "--inherit: branch is 9", small("--inherit", "layer:9/2"));
+        CommandRun.refused(folder, "not a unit 'self2'", small("--inherit", "unit:self2/2"));
+        CommandRun.refused(
+                folder,
+                "--cond-only-last: without guidance",
+                small("--cond-only-last", "50", "--cfg-scale", "1"));
+        CommandRun.refused(folder, "has two plans", small("--inherit", "block/2", "--inherit", "block/3"));
+        CommandRun.refused(
+                folder,
+                "is a part of 'input_blocks.1', which is not computed",
+                small("--inherit", "block/2", "--inherit", "unit:cross/2"));
+        Path plan = file("{}");
+        CommandRun.refused(
+                folder, "the file says it all", small("--plan", plan.toString(), "--cond-only-last", "5"));
+        CommandRun.refused(
+                folder,
+                "cannot be read",
+                small("--plan", folder.resolve("none.json").toString()));
+    }
+
+    @ParameterizedTest
+    @ValueSource(
+            strings = {
+                "",
+                "null",
+                "[]",
+                "{",
+                "{} {}",
+                "{'unets': []}",
+                "{'guidance': {}}",
+                "{'guidance': {'cond_only_last_pct': 50, 'cond_only_calls': '1'}}",
+                "{'guidance': {'cond_only_last_pct': 'x'}}",
+                "{'guidance': {'cond_only_last_pct': -1}}",
+                "{'inherit': {}}",
+                "{'inherit': [null]}",
+                "{'inherit': [{}]}",
+                "{'inherit': [{'level': 'all', 'mode': 'uniform', 'interval': 2}]}",
+                "{'inherit': [{'level': 'block', 'mode': 'uniform'}]}",
+                "{'inherit': [{'level': 'block', 'interval': 2}]}",
+                "{'inherit': [{'level': 'block', 'branch': 1, 'mode': 'uniform', 'interval': 2}]}",
+                "{'inherit': [{'level': 'unit', 'mode': 'uniform', 'interval': 2}]}",
+                "{'inherit': [{'level': 'block', 'mode': 'list', 'interval': 2, 'calls': '0'}]}",
+                "{'inherit': [{'level': 'block', 'mode': 'power', 'count': 2}]}",
+                "{'inherit': [], 'inherit': []}",
+                "{'skip': [{}]}",
+                "{'skip': [{'unit': 'out'}]}",
+                "{'skip': [{'unit': 'ff', 'calls': 'x'}]}",
+                "[[[[[[[[[[[[[[[[[[[[[[[[[["
+            })
+    void brokenFilesAreRefused(String json) throws IOException {
+        Path plan = file(json);
+        CommandRun.refused(folder, "--plan: " + plan, small("--plan", plan.toString()));
+    }
+}

@@ -1,0 +1,15 @@
+package io.aquarelle;
+
+import io.aquarelle.plan.Call;
+import io.aquarelle.plan.StepPlan;
+import io.aquarelle.plan.Work;
+
+/**
+ * What a call of the UNet will do.
+ *
+ * @param call when
+ * @param plan what is computed, stored, reused and skipped
+ * @param work what that comes to; both branches together where both run
+ * @param share the part of the multiply-adds of a call without a plan, 0 to 1
+ */
+public record PlannedCall(Call call, StepPlan plan, Work work, double share) {}

@@ -1,0 +1,70 @@
+package io.aquarelle.plan;
+
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+
+/** Plans in a few characters, for commands. */
+public final class PlanSyntax {
+    private static final Pattern INHERITANCE = Pattern.compile("(block|layer|unit)(?::([^/@^]+))?([/@^])(.*)");
+    private static final String FORM = "write block, layer:BRANCH or unit:NAME, then the calls that compute in full:"
+            + " /N every N-th, @0-3,5 those listed, ^COUNT:CENTRE:POWER by power law";
+
+    private PlanSyntax() {}
+
+    /**
+     * A feature inheritance: {@code block/3}, {@code layer:0/3}, {@code unit:cross@0-9}, {@code layer:1^8:10:1.4}.
+     *
+     * @throws IllegalArgumentException if it is none; one line that tells the form
+     */
+    public static FeatureInheritance inheritance(String text) {
+        Matcher parts = INHERITANCE.matcher(text.strip());
+        if (!parts.matches()) {
+            throw new IllegalArgumentException("'" + text + "' is no plan: " + FORM);
+        }
+        UnitSelection units = units(text, parts.group(1), parts.group(2));
+        String calls = parts.group(4);
+        CallSelection keys = switch (parts.group(3)) {
+            case "/" -> CallSelection.every(whole(text, calls));
+            case "@" -> CallSelection.listed(calls);
+            default -> powerLaw(text, calls.split(":", -1));
+        };
+        return new FeatureInheritance(units, keys);
+    }
+
+    private static UnitSelection units(String text, String level, String what) {
+        return switch (level) {
+            case "block" -> {
+                if (what != null) {
+                    throw new IllegalArgumentException("'" + text + "': block takes no name; it is the encoder");
+                }
+                yield UnitSelection.encoder();
+            }
+            case "layer" -> UnitSelection.decoderLayer(what == null ? 0 : whole(text, what));
+            default -> {
+                if (what == null) {
+                    throw new IllegalArgumentException("'" + text + "': name a unit, as in unit:cross");
+                }
+                yield UnitSelection.named(what);
+            }
+        };
+    }
+
+    private static CallSelection powerLaw(String text, String[] numbers) {
+        if (numbers.length != 3) {
+            throw new IllegalArgumentException("'" + text + "' is no plan: " + FORM);
+        }
+        try {
+            return CallSelection.powerLaw(
+                    whole(text, numbers[0]), whole(text, numbers[1]), Double.parseDouble(numbers[2]));
+        } catch (NumberFormatException e) {
+            throw new IllegalArgumentException("'" + text + "': " + numbers[2] + " is no number");
+        }
+    }
+
+    private static int whole(String text, String number) {
+        if (!number.matches("\\d{1,6}")) {
+            throw new IllegalArgumentException("'" + text + "': '" + number + "' is no whole number");
+        }
+        return Integer.parseInt(number);
+    }
+}

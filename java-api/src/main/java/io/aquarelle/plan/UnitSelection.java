@@ -1,0 +1,79 @@
+package io.aquarelle.plan;
+
+import io.aquarelle.plan.Unit.Kind;
+import java.util.List;
+import java.util.Locale;
+import java.util.function.Predicate;
+import java.util.regex.Pattern;
+import java.util.stream.IntStream;
+
+/** Picks units of a network. */
+@FunctionalInterface
+public interface UnitSelection {
+    /**
+     * The places of the units in the network's list.
+     *
+     * @throws IllegalArgumentException if the network has none such
+     */
+    List<Integer> among(List<Unit> units);
+
+    /** The encoder: all blocks up to the middle one. Reusing it leaves the decoder to be computed. */
+    static UnitSelection encoder() {
+        return units -> places(
+                units, unit -> unit.kind() == Kind.BLOCK && !unit.name().startsWith("output_blocks."), "an encoder");
+    }
+
+    /**
+     * The decoder block before the outermost {@code branch + 1} ones, which are left to be computed with the encoder
+     * blocks that they take skip connections from: DeepCache's branch, stage {@code branch / 3}, layer {@code branch % 3}.
+     *
+     * @param branch 0 computes least
+     */
+    static UnitSelection decoderLayer(int branch) {
+        return units -> {
+            List<Integer> decoder = places(
+                    units, unit -> unit.kind() == Kind.BLOCK && unit.name().startsWith("output_blocks."), "a decoder");
+            if (branch < 0 || branch > decoder.size() - 2) {
+                throw new IllegalArgumentException("branch is " + branch + "; this network's decoder has "
+                        + decoder.size() + " layers: it must be 0 to " + (decoder.size() - 2));
+            }
+            return List.of(decoder.get(decoder.size() - 2 - branch));
+        };
+    }
+
+    /**
+     * Units by kind or name.
+     *
+     * @param which {@code self}, {@code cross}, {@code ff}, {@code resnet}, {@code transformer} or
+     *     {@code transformer_block}, or a name, in which {@code *} stands for any characters
+     */
+    static UnitSelection named(String which) {
+        Predicate<Unit> chosen = switch (which.toLowerCase(Locale.ROOT)) {
+            case "self" -> unit -> unit.kind() == Kind.SELF_ATTENTION;
+            case "cross" -> unit -> unit.kind() == Kind.CROSS_ATTENTION;
+            case "ff" -> unit -> unit.kind() == Kind.FEED_FORWARD;
+            case "resnet" -> unit -> unit.kind() == Kind.RESNET;
+            case "transformer" -> unit -> unit.kind() == Kind.TRANSFORMER;
+            case "transformer_block" -> unit -> unit.kind() == Kind.TRANSFORMER_BLOCK;
+            default -> byName(which);
+        };
+        return units -> places(units, chosen, "a unit '" + which + "'");
+    }
+
+    private static Predicate<Unit> byName(String pattern) {
+        Pattern name = Pattern.compile("\\Q" + pattern.replace("\\E", "").replace("*", "\\E.*\\Q") + "\\E");
+        return unit -> name.matcher(unit.name()).matches();
+    }
+
+    private static List<Integer> places(List<Unit> units, Predicate<Unit> chosen, String what) {
+        List<Integer> places = IntStream.range(0, units.size())
+                .filter(i -> chosen.test(units.get(i)))
+                .boxed()
+                .toList();
+        if (places.isEmpty()) {
+            throw new IllegalArgumentException("this network has not " + what
+                    + "; names are those of its tensors, such as" + " output_blocks.3.1.transformer_blocks.0.attn2");
+        }
+        return places;
+    }
+}

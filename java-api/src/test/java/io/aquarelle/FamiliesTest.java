@@ -36,7 +36,7 @@ class FamiliesTest {
 
     private Pipeline open(EditableModel model, String name, Prediction prediction) throws IOException {
         Path file = model.withVocabulary().write(folder.resolve(name + ".safetensors"));
-        return Pipeline.open(file, EngineOptions.ofThreads(2), prediction);
+        return Pipeline.open(file, EngineOptions.ofThreads(1), prediction);
     }
 
     private static byte[] draw(Pipeline pipeline, ImageRequest.Builder request) {

@@ -261,7 +261,9 @@ TEST(a_whole_of_reused_parts_can_be_stored) {
     const std::vector<float> plain = p.run("unet.x", 500, &first);
     // Nothing computed needs the part: it goes from one place of the cache to another.
     actions second = p.all(AQ_REUSE, [&](const aq_unit &u) { return part(u) || out(u); });
-    for (size_t i = 0; i < p.units.size(); i++) second[i] = whole(p.units[i]) ? AQ_STORE : second[i];
+    for (size_t i = 0; i < p.units.size(); i++) {
+        if (whole(p.units[i])) second[i] = AQ_STORE;
+    }
     CHECK(p.run("sample.noise", 1, &second) == plain);
     const actions third = p.all(AQ_REUSE, whole), alone = p.all(AQ_REUSE, part);
     CHECK(p.run("unet.x", 1, &third) == p.run("unet.x", 1, &alone));

@@ -320,7 +320,8 @@ final class GenerateCommand extends ModelCommand {
     /**
      * Draws and writes one picture, so that what is finished stays when a later one fails or is stopped.
      */
-    private GeneratedImage draw(Pipeline pipeline, ImageRequest batch, int index, Path file, PhaseClock clock, ProgressBar bar)
+    private GeneratedImage draw(
+            Pipeline pipeline, ImageRequest batch, int index, Path file, PhaseClock clock, ProgressBar bar)
             throws IOException {
         long start = System.nanoTime();
         var request = batch.toBuilder().seed(batch.seed() + index).batch(1).build();

@@ -70,12 +70,13 @@ record PlanFile(Guidance guidance, List<Inheritance> inherit, List<Skipping> ski
         private UnitSelection units() {
             require(branch == null || "layer".equals(level), "branch", "level layer");
             require(unit == null || "unit".equals(level), "unit", "level unit");
-            return switch (level) {
+            return switch (level == null ? "missing" : level) {
                 case "block" -> UnitSelection.encoder();
                 case "layer" -> UnitSelection.decoderLayer(branch == null ? 0 : branch);
                 case "unit" -> UnitSelection.named(need("unit", unit));
-                case null, default -> throw new IllegalArgumentException(
-                        "inherit: level is " + level + "; it must be block, layer or unit");
+                default ->
+                    throw new IllegalArgumentException(
+                            "inherit: level is " + level + "; it must be block, layer or unit");
             };
         }
 
@@ -86,13 +87,14 @@ record PlanFile(Guidance guidance, List<Inheritance> inherit, List<Skipping> ski
                     count == null && centre == null && power == null || "power".equals(mode),
                     "count, centre or power",
                     "mode power");
-            return switch (mode) {
+            return switch (mode == null ? "missing" : mode) {
                 case "uniform" -> CallSelection.every(need("interval", interval));
                 case "list" -> CallSelection.listed(need("calls", calls));
-                case "power" -> CallSelection.powerLaw(
-                        need("count", count), need("centre", centre), need("power", power));
-                case null, default -> throw new IllegalArgumentException(
-                        "inherit: mode is " + mode + "; it must be uniform, list or power");
+                case "power" ->
+                    CallSelection.powerLaw(need("count", count), need("centre", centre), need("power", power));
+                default ->
+                    throw new IllegalArgumentException(
+                            "inherit: mode is " + mode + "; it must be uniform, list or power");
             };
         }
 
@@ -145,9 +147,10 @@ record PlanFile(Guidance guidance, List<Inheritance> inherit, List<Skipping> ski
             }
             return plan.policy();
         } catch (JacksonException e) {
-            String where = e.getLocation() == null ? "" : " in line " + e.getLocation().getLineNr();
-            throw new BadInputException(
-                    "--plan: " + file + where + ": " + e.getOriginalMessage().lines().findFirst().orElse("no JSON"));
+            String where =
+                    e.getLocation() == null ? "" : " in line " + e.getLocation().getLineNr();
+            throw new BadInputException("--plan: " + file + where + ": "
+                    + e.getOriginalMessage().lines().findFirst().orElse("no JSON"));
         } catch (MalformedInputException e) {
             throw new BadInputException("--plan: " + file + " is no text");
         } catch (IOException e) {

@@ -25,9 +25,10 @@ final class PlanOptions {
     @Option(
             names = "--inherit",
             paramLabel = "SPEC",
-            description = "Compute parts of the UNet in some calls only and reuse them in the others: block (the encoder),"
-                    + " layer:B (all but the B+1 outermost layers) or unit:NAME (such as cross), then /N for every N-th"
-                    + " call, @0-3,5 for a list, or ^COUNT:CENTRE:POWER. May be repeated.")
+            description =
+                    "Compute parts of the UNet in some calls only and reuse them in the others: block (the encoder),"
+                            + " layer:B (all but the B+1 outermost layers) or unit:NAME (such as cross), then /N for every N-th"
+                            + " call, @0-3,5 for a list, or ^COUNT:CENTRE:POWER. May be repeated.")
     private List<String> inherit = List.of();
 
     @Option(names = "--plan", paramLabel = "FILE", description = "The same and more from a JSON file.")
@@ -73,8 +74,7 @@ final class PlanOptions {
         StepPolicy policy = StepPolicy.FULL;
         if (condOnlyLast != null) {
             double percent = condOnlyLast;
-            policy = option(
-                    "--cond-only-last", () -> new SelectiveGuidance(CallSelection.lastPercent(percent)));
+            policy = option("--cond-only-last", () -> new SelectiveGuidance(CallSelection.lastPercent(percent)));
         }
         for (String spec : inherit) {
             policy = policy.then(option("--inherit", () -> PlanSyntax.inheritance(spec)));
@@ -123,7 +123,8 @@ final class PlanOptions {
 
     /** The table of {@code --dry-run}. */
     static String table(List<PlannedCall> calls) {
-        StringBuilder table = new StringBuilder("call  step  timestep  branches   run  reused  skipped  multiply-adds\n");
+        StringBuilder table =
+                new StringBuilder("call  step  timestep  branches   run  reused  skipped  multiply-adds\n");
         double sum = 0;
         for (PlannedCall call : calls) {
             sum += call.share();

@@ -103,8 +103,7 @@ class PlanOptionsTest {
                         .toString());
         assertDraws(
                 new SelectiveGuidance(CallSelection.lastPercent(20))
-                        .then(new FeatureInheritance(
-                                UnitSelection.named("cross"), CallSelection.powerLaw(3, 2, 1.4))),
+                        .then(new FeatureInheritance(UnitSelection.named("cross"), CallSelection.powerLaw(3, 2, 1.4))),
                 "--plan",
                 file("{'guidance': {'cond_only_last_pct': 20}, 'inherit': [{'level': 'unit', 'unit': 'cross', 'mode':"
                                 + " 'power', 'count': 3, 'centre': 2, 'power': 1.4}]}")
@@ -113,7 +112,8 @@ class PlanOptionsTest {
 
     @Test
     void countersAreThoseOfThePlan() throws IOException {
-        JsonNode plain = new JsonMapper().readTree(CommandRun.done(small("--json")).out());
+        JsonNode plain =
+                new JsonMapper().readTree(CommandRun.done(small("--json")).out());
         assertFalse(plain.has("units_run"));
         JsonNode planned = new JsonMapper()
                 .readTree(CommandRun.done(small("--json", "--inherit", "unit:cross@0-1", "--cond-only-last", "50"))
@@ -150,17 +150,14 @@ class PlanOptionsTest {
         CommandRun.refused(folder, "--inherit: branch is 9", small("--inherit", "layer:9/2"));
         CommandRun.refused(folder, "not a unit 'self2'", small("--inherit", "unit:self2/2"));
         CommandRun.refused(
-                folder,
-                "--cond-only-last: without guidance",
-                small("--cond-only-last", "50", "--cfg-scale", "1"));
+                folder, "--cond-only-last: without guidance", small("--cond-only-last", "50", "--cfg-scale", "1"));
         CommandRun.refused(folder, "has two plans", small("--inherit", "block/2", "--inherit", "block/3"));
         CommandRun.refused(
                 folder,
                 "is a part of 'input_blocks.1', which is not computed",
                 small("--inherit", "block/2", "--inherit", "unit:cross/2"));
         Path plan = file("{}");
-        CommandRun.refused(
-                folder, "the file says it all", small("--plan", plan.toString(), "--cond-only-last", "5"));
+        CommandRun.refused(folder, "the file says it all", small("--plan", plan.toString(), "--cond-only-last", "5"));
         CommandRun.refused(
                 folder,
                 "cannot be read",

@@ -13,7 +13,8 @@ public record ModelDefaults(int width, int height, int steps, float guidance, St
     public static ModelDefaults of(ModelSpec spec) {
         int side = side(spec);
         return switch (spec.distillation()) {
-            case NONE -> new ModelDefaults(side, side, 20, 7, "euler_a", "default");
+            case NONE ->
+                new ModelDefaults(side, side, 20, spec.guidance() > 0 ? spec.guidance() : 7, "euler_a", "default");
             // Both Turbos draw 512 pixels, and take the timesteps of their training from the last one down.
             case TURBO -> new ModelDefaults(512, 512, 1, 1, "euler_a", "trailing");
             case SDXS -> new ModelDefaults(512, 512, 1, 1, "euler", "default");
@@ -24,6 +25,9 @@ public record ModelDefaults(int width, int height, int steps, float guidance, St
     }
 
     private static int side(ModelSpec spec) {
+        if (spec.imageSize() > 0) {
+            return spec.imageSize();
+        }
         if (spec.family().isXl()) {
             return 1024;
         }

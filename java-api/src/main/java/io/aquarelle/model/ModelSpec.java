@@ -10,7 +10,8 @@ import org.jspecify.annotations.Nullable;
  * What a checkpoint holds beyond its tensors' shapes: family, what the UNet predicts, attention heads, latent scale.
  * All follow the family; a file's metadata may say otherwise: {@code num_heads} or {@code head_dim} for the UNet,
  * {@code clip_heads} for the text encoders, {@code prediction_type} or {@code modelspec.prediction_type} ({@code eps},
- * {@code epsilon}, {@code v} or {@code v_prediction}).
+ * {@code epsilon}, {@code v} or {@code v_prediction}), {@code scale_factor} of the latents, and how it is meant to be
+ * used: {@code image_size} and {@code cfg_scale}.
  *
  * @param family the line of models
  * @param distillation how it was trained to need fewer steps
@@ -18,6 +19,8 @@ import org.jspecify.annotations.Nullable;
  * @param heads how the UNet's attention divides channels
  * @param towers text encoders, in the order in which the UNet takes their hidden states
  * @param latentScale latents of the UNet are the VAE's times this
+ * @param imageSize side in pixels of the pictures that it was trained on; 0 where the file does not say
+ * @param guidance scale of guidance that suits it; 0 where the file does not say
  */
 public record ModelSpec(
         ModelFamily family,
@@ -25,7 +28,9 @@ public record ModelSpec(
         @Nullable Prediction prediction,
         Heads heads,
         List<TextTower> towers,
-        float latentScale) {
+        float latentScale,
+        int imageSize,
+        float guidance) {
     /** Before the names of the UNet's tensors, in every family. */
     public static final String UNET_PREFIX = "model.diffusion_model.";
 
@@ -39,7 +44,7 @@ public record ModelSpec(
 
     /** The same with what its UNet predicts. */
     public ModelSpec withPrediction(Prediction prediction) {
-        return new ModelSpec(family, distillation, prediction, heads, towers, latentScale);
+        return new ModelSpec(family, distillation, prediction, heads, towers, latentScale, imageSize, guidance);
     }
 
     /**
@@ -52,19 +57,25 @@ public record ModelSpec(
         Map<String, String> metadata = checkpoint.metadata();
         Heads heads = family == ModelFamily.SD1 ? Heads.ofCount(8) : Heads.ofWidth(64);
         if (metadata.containsKey("num_heads")) {
-            heads = Heads.ofCount(number(checkpoint, "num_heads"));
+            heads = Heads.ofCount(count(checkpoint, "num_heads"));
         } else if (metadata.containsKey("head_dim")) {
-            heads = Heads.ofWidth(number(checkpoint, "head_dim"));
+            heads = Heads.ofWidth(count(checkpoint, "head_dim"));
         }
-        int textHeads = metadata.containsKey("clip_heads") ? number(checkpoint, "clip_heads") : 0;
-        float latentScale = family.isXl() ? 0.13025f : 0.18215f;
+        int imageSize = count(checkpoint, "image_size");
+        if (imageSize % 8 != 0) {
+            throw new ModelFormatException(
+                    checkpoint.path(),
+                    "says image_size '" + imageSize + "' in its metadata; it must be a multiple of 8");
+        }
         return new ModelSpec(
                 family,
                 Distillation.of(checkpoint, family),
                 prediction(checkpoint, family),
                 heads,
-                TextTowers.of(checkpoint, family, textHeads),
-                latentScale);
+                TextTowers.of(checkpoint, family, count(checkpoint, "clip_heads")),
+                factor(checkpoint, "scale_factor", family.isXl() ? 0.13025f : 0.18215f),
+                imageSize,
+                factor(checkpoint, "cfg_scale", 0));
     }
 
     private static final long SD2_CONTEXT = 1024;
@@ -122,8 +133,12 @@ public record ModelSpec(
         return family == ModelFamily.SD2 ? null : Prediction.EPS;
     }
 
-    private static int number(Checkpoint checkpoint, String key) throws ModelFormatException {
+    /** What the metadata say, 1 to 4096, or 0 where they say nothing. */
+    private static int count(Checkpoint checkpoint, String key) throws ModelFormatException {
         String text = checkpoint.metadata().get(key);
+        if (text == null) {
+            return 0;
+        }
         try {
             int value = Integer.parseInt(text);
             if (value >= 1 && value <= 4096) {
@@ -134,5 +149,23 @@ public record ModelSpec(
         }
         throw new ModelFormatException(
                 checkpoint.path(), "says " + key + " '" + text + "' in its metadata; it must be 1 to 4096");
+    }
+
+    /** What the metadata say, 0.001 to 1000, or {@code otherwise} where they say nothing. */
+    private static float factor(Checkpoint checkpoint, String key, float otherwise) throws ModelFormatException {
+        String text = checkpoint.metadata().get(key);
+        if (text == null) {
+            return otherwise;
+        }
+        try {
+            float value = Float.parseFloat(text);
+            if (value >= 0.001f && value <= 1000) {
+                return value;
+            }
+        } catch (NumberFormatException e) {
+            // reported below like any other wrong number
+        }
+        throw new ModelFormatException(
+                checkpoint.path(), "says " + key + " '" + text + "' in its metadata; it must be 0.001 to 1000");
     }
 }

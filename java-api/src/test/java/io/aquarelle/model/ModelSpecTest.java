@@ -48,6 +48,28 @@ class ModelSpecTest {
     }
 
     @Test
+    void metadataTellHowAModelIsToBeUsed() throws IOException {
+        unet(768);
+        assertEquals(0, spec().imageSize());
+        assertEquals(0, spec().guidance());
+        model.metadata.put("scale_factor", "0.42");
+        model.metadata.put("image_size", "128");
+        model.metadata.put("cfg_scale", "3.5");
+        assertEquals(0.42f, spec().latentScale());
+        assertEquals(128, spec().imageSize());
+        assertEquals(3.5f, spec().guidance());
+        for (String wrong : new String[] {
+            "scale_factor 0", "scale_factor NaN", "cfg_scale -1", "cfg_scale 1e9", "image_size 100", "image_size 1.5"
+        }) {
+            String[] entry = wrong.split(" ");
+            String right = model.metadata.put(entry[0], entry[1]);
+            var failure = assertThrows(ModelFormatException.class, this::spec);
+            assertTrue(failure.getMessage().contains(entry[0] + " '" + entry[1] + "'"), failure.getMessage());
+            model.metadata.put(entry[0], right);
+        }
+    }
+
+    @Test
     void unetAloneTellsItsFamilyByTheTextThatItTakes() throws IOException {
         unet(768);
         assertEquals(ModelFamily.SD1, spec().family());

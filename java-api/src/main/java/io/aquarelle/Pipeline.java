@@ -261,7 +261,7 @@ public final class Pipeline implements AutoCloseable {
      * @throws IllegalStateException if the pipeline is closed
      */
     public List<PlannedCall> explain(ImageRequest request) {
-        return taken(new CallControl(), control -> explain(request, control));
+        return taken(new CallControl(), control -> planned(request));
     }
 
     private List<GeneratedImage> generate(ImageRequest request, ProgressListener listener, CallControl control) {
@@ -368,14 +368,15 @@ public final class Pipeline implements AutoCloseable {
         return networks.unet().guidanceWidth() > 0 ? 1 : request.guidance();
     }
 
-    private List<PlannedCall> explain(ImageRequest request, CallControl control) {
+    private List<PlannedCall> planned(ImageRequest request) {
         Run run = run(request);
-        List<StepPlan> plans = plan(request);
+        List<StepPlan> plans = run.plan(request.plan());
         List<StepPlan> full = run.plan(StepPolicy.FULL);
         int height = request.height() / networks.vae().factor();
         int width = request.width() / networks.vae().factor();
-        int tokens = embed(request.prompt(), request, control).tokens();
-        int negativeTokens = embed(request.negativePrompt(), request, control).tokens();
+        requireClipSkip(request);
+        int tokens = TextEmbedding.length(request.prompt());
+        int negativeTokens = TextEmbedding.length(request.negativePrompt());
         Map<StepPlan, Work> known = new HashMap<>();
         Function<StepPlan, Work> estimate = plan -> {
             if (plan.branches() == Branches.BOTH && tokens == negativeTokens) {
@@ -430,13 +431,17 @@ public final class Pipeline implements AutoCloseable {
     }
 
     private TextEmbedding embed(String prompt, ImageRequest request, CallControl control) {
+        requireClipSkip(request);
+        return TextEmbedding.of(prompt, networks.text(), request.clipSkip(), control);
+    }
+
+    private void requireClipSkip(ImageRequest request) {
         int layers =
                 networks.text().stream().mapToInt(TextEncoder::layers).min().orElseThrow();
         if (request.clipSkip() > layers) {
             throw new IllegalArgumentException(
                     "clip skip is " + request.clipSkip() + "; the text encoder has " + layers + " layers");
         }
-        return TextEmbedding.of(prompt, networks.text(), request.clipSkip(), control);
     }
 
     private Condition condition(TextEmbedding text, float aesthetics, ImageRequest request) {

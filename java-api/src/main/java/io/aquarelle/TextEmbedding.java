@@ -22,8 +22,8 @@ record TextEmbedding(float[] hidden, int tokens, float[] pooled) {
      * @param clipSkip 1 for the last layer, 2 for the one before, and so on; 0 for what the UNet was trained on
      */
     static TextEmbedding of(String prompt, List<TextEncoder> encoders, int clipSkip, CallControl control) {
-        PromptTokens tokens = PromptTokens.of(prompt, ClipTokenizer.instance());
-        int length = tokens.chunks() * PromptTokens.CHUNK_LENGTH;
+        PromptTokens tokens = tokenized(prompt);
+        int length = length(tokens);
         int width = 0;
         float[] hidden = {};
         float[] pooled = {};
@@ -38,6 +38,19 @@ record TextEmbedding(float[] hidden, int tokens, float[] pooled) {
         }
         PromptWeighting.apply(hidden, tokens.chunks(), PromptTokens.CHUNK_LENGTH, width, tokens.weights());
         return new TextEmbedding(hidden, length, pooled);
+    }
+
+    /** How many tokens the embedding of a prompt has, found without computing it. */
+    static int length(String prompt) {
+        return length(tokenized(prompt));
+    }
+
+    private static PromptTokens tokenized(String prompt) {
+        return PromptTokens.of(prompt, ClipTokenizer.instance());
+    }
+
+    private static int length(PromptTokens tokens) {
+        return tokens.chunks() * PromptTokens.CHUNK_LENGTH;
     }
 
     /** This without hidden states: SDXL was trained so on missing prompts. */

@@ -194,13 +194,26 @@ public final class Checkpoint implements AutoCloseable {
         synchronized (mapping) {
             requireOpen();
             mapping.contents.tensors().forEach((name, source) -> {
-                if (!source.copies() && names.test(name)) {
-                    MemorySegment values = source.values(mapping.arena);
-                    if (values.isMapped()) {
-                        values.unload();
-                    }
+                if (names.test(name)) {
+                    unload(source);
                 }
             });
+        }
+    }
+
+    /** The same for one tensor. */
+    void unload(TensorInfo tensor) {
+        synchronized (mapping) {
+            unload(source(tensor));
+        }
+    }
+
+    private void unload(TensorSource source) {
+        if (!source.copies()) {
+            MemorySegment values = source.values(mapping.arena);
+            if (values.isMapped()) {
+                values.unload();
+            }
         }
     }
 

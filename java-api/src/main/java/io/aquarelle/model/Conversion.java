@@ -145,7 +145,7 @@ public final class Conversion {
             try {
                 for (Choice choice : choices) {
                     convert(choice, sink, workers);
-                    model.unload(choice.tensor().name()::equals);
+                    model.unload(choice.tensor());
                     done += choice.result().byteSize();
                     progress.converted(done, total);
                 }

@@ -30,23 +30,12 @@ final class SinglestepSamplers {
      * {@code sample_dpm_2_ancestral}, after DPM-Solver-2 of Lu et al. 2022, arXiv 2206.00927). Order 2 with eta 0.
      */
     static Sampler dpm2(double eta) {
-        return (denoiser, x, sigmas, noise, listener) -> {
-            for (int i = 0; i < sigmas.length - 1; i++) {
-                AncestralStep step = AncestralStep.of(sigmas[i], sigmas[i + 1], eta);
-                float[] denoised = denoiser.denoise(x, sigmas[i]);
-                if (step.down() == 0) {
-                    x = denoised;
-                } else {
-                    float middle = (float) Math.sqrt(sigmas[i] * step.down());
-                    float[] trial = Latents.approach(x, denoised, middle / sigmas[i]);
-                    float[] there = denoiser.denoise(trial, middle);
-                    x = Latents.sum(x, step.down() - sigmas[i], Latents.difference(trial, there, middle));
-                }
-                x = step.addNoise(x, noise);
-                listener.step(i, denoised);
-            }
-            return x;
-        };
+        return ancestral(eta, (denoiser, x, denoised, sigma, down) -> {
+            float middle = (float) Math.sqrt(sigma * down);
+            float[] trial = Latents.approach(x, denoised, middle / sigma);
+            float[] there = denoiser.denoise(trial, middle);
+            return Latents.sum(x, down - sigma, Latents.difference(trial, there, middle));
+        });
     }
 
     /**
@@ -54,22 +43,11 @@ final class SinglestepSamplers {
      * (k-diffusion's {@code sample_dpmpp_2s_ancestral}). Order 2 with eta 0.
      */
     static Sampler dpmPlusPlus2s(double eta) {
-        return (denoiser, x, sigmas, noise, listener) -> {
-            for (int i = 0; i < sigmas.length - 1; i++) {
-                AncestralStep step = AncestralStep.of(sigmas[i], sigmas[i + 1], eta);
-                float[] denoised = denoiser.denoise(x, sigmas[i]);
-                if (step.down() == 0) {
-                    x = denoised;
-                } else {
-                    float middle = (float) Math.sqrt(sigmas[i] * step.down());
-                    float[] trial = Latents.approach(x, denoised, middle / sigmas[i]);
-                    x = Latents.approach(x, denoiser.denoise(trial, middle), step.down() / sigmas[i]);
-                }
-                x = step.addNoise(x, noise);
-                listener.step(i, denoised);
-            }
-            return x;
-        };
+        return ancestral(eta, (denoiser, x, denoised, sigma, down) -> {
+            float middle = (float) Math.sqrt(sigma * down);
+            float[] trial = Latents.approach(x, denoised, middle / sigma);
+            return Latents.approach(x, denoiser.denoise(trial, middle), down / sigma);
+        });
     }
 
     /**
@@ -78,21 +56,30 @@ final class SinglestepSamplers {
      */
     static Sampler res2s(double eta) {
         double c2 = 0.5;
+        return ancestral(eta, (denoiser, x, denoised, sigma, down) -> {
+            double h = Math.log(sigma / down);
+            double b2 = Phi.phi(2, -h) / c2;
+            double b1 = Phi.phi(1, -h) - b2;
+            float stage = (float) (sigma * Math.exp(-c2 * h));
+            float[] trial = Latents.approach(x, denoised, stage / sigma);
+            float[] there = denoiser.denoise(trial, stage);
+            return Latents.sum(Math.exp(-h), x, h * b1, denoised, h * b2, there);
+        });
+    }
+
+    /** Goes from {@code sigma}, where x was estimated as {@code denoised}, to {@code down}, which is not 0. */
+    @FunctionalInterface
+    private interface Solver {
+        float[] step(Denoiser denoiser, float[] x, float[] denoised, float sigma, double down);
+    }
+
+    /** A solver's steps with ancestral noise between them. */
+    private static Sampler ancestral(double eta, Solver solver) {
         return (denoiser, x, sigmas, noise, listener) -> {
             for (int i = 0; i < sigmas.length - 1; i++) {
                 AncestralStep step = AncestralStep.of(sigmas[i], sigmas[i + 1], eta);
                 float[] denoised = denoiser.denoise(x, sigmas[i]);
-                if (step.down() == 0) {
-                    x = denoised;
-                } else {
-                    double h = Math.log(sigmas[i] / step.down());
-                    double b2 = Phi.phi(2, -h) / c2;
-                    double b1 = Phi.phi(1, -h) - b2;
-                    float stage = (float) (sigmas[i] * Math.exp(-c2 * h));
-                    float[] trial = Latents.approach(x, denoised, stage / sigmas[i]);
-                    float[] there = denoiser.denoise(trial, stage);
-                    x = Latents.sum(Math.exp(-h), x, h * b1, denoised, h * b2, there);
-                }
+                x = step.down() == 0 ? denoised : solver.step(denoiser, x, denoised, sigmas[i], step.down());
                 x = step.addNoise(x, noise);
                 listener.step(i, denoised);
             }

@@ -12,7 +12,6 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Iterator;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.regex.Pattern;
@@ -93,14 +92,7 @@ final class ConvertCommand extends SubCommand {
         List<Choice> choices;
         try (Checkpoint model = files.open(model());
                 ProgressBar bar = context.progressBar()) {
-            choices = Conversion.write(
-                    model,
-                    types,
-                    out,
-                    (bytes, total) -> bar.show(
-                            "convert",
-                            String.format(Locale.ROOT, "%.1f/%.1f GB", bytes / 1e9, total / 1e9),
-                            total == 0 ? 1 : (double) bytes / total));
+            choices = Conversion.write(model, types, out, (bytes, total) -> bar.showBytes("convert", bytes, total));
         }
         double seconds = Json.seconds(System.nanoTime() - start);
         if (json) {

@@ -8,7 +8,6 @@ import io.aquarelle.model.EngineOptions;
 import io.aquarelle.model.StoredTypes;
 import java.io.IOException;
 import java.nio.file.Path;
-import java.util.Locale;
 import java.util.function.BiConsumer;
 import java.util.function.Consumer;
 import picocli.CommandLine.Mixin;
@@ -74,13 +73,7 @@ abstract class ModelCommand extends SubCommand {
         }
         StoredTypes types = StoredTypes.of(ModelFileOptions.type("--type", type));
         try (Checkpoint stored = files.open(model)) {
-            return Conversion.load(
-                    stored,
-                    types,
-                    (bytes, total) -> bar.show(
-                            "load",
-                            String.format(Locale.ROOT, "%.1f/%.1f GB", bytes / 1e9, total / 1e9),
-                            (double) bytes / total));
+            return Conversion.load(stored, types, (bytes, total) -> bar.showBytes("load", bytes, total));
         }
     }
 

@@ -126,19 +126,19 @@ final class PlanOptions {
         StringBuilder table =
                 new StringBuilder("call  step  timestep  branches   run  reused  skipped  multiply-adds\n");
         double sum = 0;
-        for (PlannedCall call : calls) {
-            sum += call.share();
+        for (Row row : rows(calls)) {
+            sum += row.share();
             table.append(String.format(
                     Locale.ROOT,
                     "%4d  %4d  %8.1f  %-8s %5d  %6d  %7d  %12.1f%%%n",
-                    call.call().index(),
-                    call.call().step(),
-                    call.call().timestep(),
-                    branches(call),
-                    call.work().run(),
-                    call.work().reused(),
-                    call.work().skipped(),
-                    100 * call.share()));
+                    row.call(),
+                    row.step(),
+                    row.timestep(),
+                    row.branches(),
+                    row.unitsRun(),
+                    row.unitsReused(),
+                    row.unitsSkipped(),
+                    100 * row.share()));
         }
         double share = calls.isEmpty() ? 100 : 100 * sum / calls.size();
         return table.append(String.format(Locale.ROOT, "in all %.1f%% of the multiply-adds without a plan", share))

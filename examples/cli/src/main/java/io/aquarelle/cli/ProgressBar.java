@@ -51,6 +51,12 @@ final class ProgressBar implements AutoCloseable {
         draw();
     }
 
+    /** Shows how many bytes are done. */
+    void showBytes(String phase, long bytes, long total) {
+        String amount = String.format(Locale.ROOT, "%.1f/%.1f GB", bytes / 1e9, total / 1e9);
+        show(phase, amount, total == 0 ? 1 : (double) bytes / total);
+    }
+
     /** Makes room for a line of text; the next {@link #show} draws the bar again. */
     synchronized void clear() {
         write("");

@@ -7,7 +7,6 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
-import java.util.Locale;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
@@ -55,10 +54,7 @@ final class SynthCommand extends SubCommand {
                     DataType.valueOf(type.name()),
                     seed,
                     out,
-                    (bytes, total) -> bar.show(
-                            "write",
-                            String.format(Locale.ROOT, "%.1f/%.1f GB", bytes / 1e9, total / 1e9),
-                            (double) bytes / total));
+                    (bytes, total) -> bar.showBytes("write", bytes, total));
         }
         print("%s  %.2f GB  %.1f s", out, Files.size(out) / 1e9, (System.nanoTime() - start) / 1e9);
         return Main.DONE;

@@ -64,6 +64,19 @@ public final class Picture {
         return new Picture(width, height, rgb);
     }
 
+    /** Of [3][height][width] from -1 to 1, clamped and rounded half up. */
+    static Picture of(int width, int height, float[] planes) {
+        int pixels = width * height;
+        byte[] rgb = new byte[3 * pixels];
+        for (int p = 0; p < pixels; p++) {
+            for (int c = 0; c < 3; c++) {
+                float value = (planes[c * pixels + p] + 1) / 2;
+                rgb[3 * p + c] = (byte) (Math.max(0, Math.min(1, value)) * 255 + 0.5f);
+            }
+        }
+        return new Picture(width, height, rgb);
+    }
+
     /** A row of pixels. ImageIO says that grey pictures are linear, which they are not; those are taken as they are. */
     private static void argb(BufferedImage image, int y, int[] row) {
         ColorModel colours = image.getColorModel();

@@ -1,0 +1,45 @@
+package io.aquarelle;
+
+import io.aquarelle.model.Checkpoint;
+import io.aquarelle.model.EngineOptions;
+import io.aquarelle.model.ModelSpec;
+import io.aquarelle.sampling.NoiseSchedule;
+import io.aquarelle.sampling.Prediction;
+import java.io.IOException;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * What a pipeline has opened.
+ *
+ * @param spec with a prediction that is known
+ */
+record Model(Checkpoint checkpoint, ModelSpec spec, Networks networks, NoiseSchedule noiseSchedule)
+        implements AutoCloseable {
+    /**
+     * Makes the networks.
+     *
+     * @param checkpoint closed with this
+     * @param given what the UNet predicts, or null to find out
+     */
+    static Model open(Checkpoint checkpoint, EngineOptions options, @Nullable Prediction given) throws IOException {
+        ModelSpec read = ModelSpec.of(checkpoint);
+        Networks networks = Networks.open(checkpoint, read, options);
+        ModelSpec spec = read.withPrediction(given != null ? given : prediction(read, networks));
+        return new Model(checkpoint, spec, networks, NoiseSchedule.stableDiffusion());
+    }
+
+    private static Prediction prediction(ModelSpec spec, Networks networks) {
+        return spec.prediction() != null ? spec.prediction() : PredictionProbe.of(networks.unet());
+    }
+
+    /** Gives back the pages of all weights but those whose names start so: one network runs at a time. */
+    void unloadAllBut(String prefix) {
+        checkpoint.unload(name -> !name.startsWith(prefix));
+    }
+
+    @Override
+    public void close() {
+        networks.close();
+        checkpoint.close();
+    }
+}

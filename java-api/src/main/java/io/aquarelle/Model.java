@@ -25,7 +25,14 @@ record Model(Checkpoint checkpoint, ModelSpec spec, Networks networks, NoiseSche
         ModelSpec read = ModelSpec.of(checkpoint);
         Networks networks = Networks.open(checkpoint, read, options);
         ModelSpec spec = read.withPrediction(given != null ? given : prediction(read, networks));
-        return new Model(checkpoint, spec, networks, NoiseSchedule.stableDiffusion());
+        return new Model(checkpoint, spec, networks, noiseSchedule(checkpoint));
+    }
+
+    /** Trainers of SDXL mark models without signal at the last timestep by a tensor of that name. */
+    private static NoiseSchedule noiseSchedule(Checkpoint checkpoint) {
+        return checkpoint.tensors().containsKey("ztsnr")
+                ? NoiseSchedule.zeroTerminalSnr()
+                : NoiseSchedule.stableDiffusion();
     }
 
     private static Prediction prediction(ModelSpec spec, Networks networks) {

@@ -80,6 +80,26 @@ class FamiliesTest {
     }
 
     @Test
+    void aTensorMarksModelsWithoutSignalAtTheLastTimestep() throws IOException {
+        EditableModel marked = EditableModel.of("sdxl-nano");
+        marked.tensors.put("ztsnr", new Tensor(List.of(1L), new float[] {1}));
+        List<Float> levels = List.of(14.6146f, 0f); // the last timestep of all others
+        try (Pipeline plain = open(EditableModel.of("sdxl-nano"));
+                Pipeline zero = open(marked, "marked", null)) {
+            assertEquals(999, timestep(plain, levels), 0.1);
+            assertTrue(timestep(zero, levels) < 990);
+            assertEquals(999, timestep(zero, List.of(4519f, 0f)), 0.1);
+            assertDiffer(draw(plain, small(plain)), draw(zero, small(zero)));
+        }
+    }
+
+    /** Of the first call. */
+    private static double timestep(Pipeline pipeline, List<Float> levels) {
+        ImageRequest request = small(pipeline).sigmas(levels).build();
+        return pipeline.explain(request).getFirst().call().timestep();
+    }
+
+    @Test
     void emptyNegativePromptOfSdxlIsNoTextAtAll() throws IOException {
         try (Pipeline xl = open(EditableModel.of("sdxl-nano"));
                 Pipeline sd2 = open(EditableModel.of("sd2-nano"), "sd2", null)) {

@@ -9,13 +9,18 @@ import java.util.Arrays;
  * sigma noise} that is {@code sigma = sqrt((1 - a) / a)}.
  */
 public final class NoiseSchedule {
-    private static final NoiseSchedule STABLE_DIFFUSION = scaledLinear(0.00085, 0.012, 1000);
+    private static final NoiseSchedule STABLE_DIFFUSION = new NoiseSchedule(scaledLinear(0.00085, 0.012, 1000));
+    private static final NoiseSchedule ZERO_TERMINAL_SNR =
+            new NoiseSchedule(zeroTerminal(scaledLinear(0.00085, 0.012, 1000)));
 
     private final float[] sigmas; // by timestep, rising
     private final double[] logSigmas;
 
-    private NoiseSchedule(float[] sigmas) {
-        this.sigmas = sigmas;
+    private NoiseSchedule(double[] alphasCumprod) {
+        sigmas = new float[alphasCumprod.length];
+        for (int t = 0; t < sigmas.length; t++) {
+            sigmas[t] = sigmaOf(alphasCumprod[t]);
+        }
         logSigmas = new double[sigmas.length];
         Arrays.setAll(logSigmas, t -> Math.log(sigmas[t]));
     }
@@ -26,42 +31,35 @@ public final class NoiseSchedule {
     }
 
     /**
-     * The schedule that a checkpoint's {@code alphas_cumprod} tensor describes.
-     *
-     * @param alphasCumprod by timestep, falling strictly, each between 0 and 1 and neither of them; copied
-     * @throws IllegalArgumentException if there are fewer than two values or they are not as described
+     * The same without signal at the last timestep (Lin et al., arXiv 2305.08891, algorithm 1): the square roots of the
+     * products are moved down to end at 0, and stretched to start where they did. The last product is 4.9e-8 in place of
+     * 0, as in A1111 and ComfyUI, so that its sigma is finite (4519).
      */
-    public static NoiseSchedule ofAlphasCumprod(float[] alphasCumprod) {
-        if (alphasCumprod.length < 2) {
-            throw new IllegalArgumentException(
-                    "alphas_cumprod has " + alphasCumprod.length + " values; a schedule needs at least 2");
-        }
-        float[] sigmas = new float[alphasCumprod.length];
-        double before = 1;
-        for (int t = 0; t < sigmas.length; t++) {
-            double alpha = alphasCumprod[t];
-            if (!(alpha > 0 && alpha < before)) {
-                throw new IllegalArgumentException("alphas_cumprod[" + t + "] is " + alpha
-                        + "; values must lie between 0 and 1 and fall from one timestep to the next");
-            }
-            sigmas[t] = sigmaOf(alpha);
-            before = alpha;
-        }
-        return new NoiseSchedule(sigmas);
+    public static NoiseSchedule zeroTerminalSnr() {
+        return ZERO_TERMINAL_SNR;
     }
 
-    /** Betas whose square roots are evenly spaced. */
-    private static NoiseSchedule scaledLinear(double first, double last, int steps) {
-        float[] sigmas = new float[steps];
+    private static double[] zeroTerminal(double[] products) {
+        double first = Math.sqrt(products[0]);
+        double last = Math.sqrt(products[products.length - 1]);
+        double[] moved = new double[products.length];
+        Arrays.setAll(moved, t -> Math.pow((Math.sqrt(products[t]) - last) * first / (first - last), 2));
+        moved[moved.length - 1] = 4.8973451890853435e-8;
+        return moved;
+    }
+
+    /** The products of betas whose square roots are evenly spaced. */
+    private static double[] scaledLinear(double first, double last, int steps) {
+        double[] products = new double[steps];
         double start = Math.sqrt(first);
         double slope = (Math.sqrt(last) - start) / (steps - 1);
-        double alphaCumprod = 1;
+        double product = 1;
         for (int t = 0; t < steps; t++) {
             double rootBeta = start + slope * t;
-            alphaCumprod *= 1 - rootBeta * rootBeta;
-            sigmas[t] = sigmaOf(alphaCumprod);
+            product *= 1 - rootBeta * rootBeta;
+            products[t] = product;
         }
-        return new NoiseSchedule(sigmas);
+        return products;
     }
 
     private static float sigmaOf(double alphaCumprod) {

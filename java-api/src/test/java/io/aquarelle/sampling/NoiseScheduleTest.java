@@ -74,28 +74,21 @@ class NoiseScheduleTest {
     }
 
     @Test
-    void aCheckpointsAlphasMakeItsSchedule() {
-        float[] alphas = new float[1000];
-        double product = 1;
-        for (int t = 0; t < alphas.length; t++) {
-            double beta = Math.pow(Math.sqrt(0.00085) * (999 - t) / 999 + Math.sqrt(0.012) * t / 999, 2);
-            product *= 1 - beta;
-            alphas[t] = (float) product;
-        }
-        NoiseSchedule schedule = NoiseSchedule.ofAlphasCumprod(alphas);
+    void withoutSignalAtTheEndItStartsAsTheOtherAndEndsFarAbove() {
+        NoiseSchedule schedule = NoiseSchedule.zeroTerminalSnr();
         assertEquals(1000, schedule.steps());
-        for (int t = 0; t < alphas.length; t++) {
-            float expected = SCHEDULE.sigma(t);
-            assertEquals(expected, schedule.sigma(t), 5e-5 * expected); // 1 - a loses digits to float32
+        assertEquals(SCHEDULE.sigmaMin(), schedule.sigmaMin(), 1e-6);
+        assertEquals(4518.7, schedule.sigmaMax(), 0.1); // sqrt(1 / 4.8973e-8 - 1)
+        // The share of the signal, 1 / sqrt(1 + sigma²), is that of the other schedule, moved and stretched.
+        double first = signal(SCHEDULE, 0);
+        double last = signal(SCHEDULE, 999);
+        for (int t = 0; t < 999; t++) {
+            assertEquals((signal(SCHEDULE, t) - last) / (first - last), signal(schedule, t) / first, 1e-6, "at " + t);
         }
-        assertEquals(2, NoiseSchedule.ofAlphasCumprod(new float[] {0.5f, 0.2f}).sigma(1), 1e-6);
     }
 
-    @Test
-    void alphasThatMakeNoScheduleAreRefused() {
-        float[][] wrong = {{}, {0.5f}, {1, 0.5f}, {0.5f, 0.5f}, {0.2f, 0.5f}, {0.5f, 0}, {0.5f, Float.NaN}, {0.5f, -1}};
-        for (float[] alphas : wrong) {
-            assertThrows(IllegalArgumentException.class, () -> NoiseSchedule.ofAlphasCumprod(alphas));
-        }
+    private static double signal(NoiseSchedule schedule, int timestep) {
+        double sigma = schedule.sigma(timestep);
+        return 1 / Math.sqrt(1 + sigma * sigma);
     }
 }

@@ -31,7 +31,7 @@ extern "C" {
 #endif
 
 // Raised with every change of a struct or function below.
-#define AQ_ABI_VERSION 6
+#define AQ_ABI_VERSION 7
 
 typedef enum aq_status {
     AQ_OK = 0,
@@ -174,6 +174,7 @@ typedef struct aq_unet_info {
     int32_t label_width;     // of the vector that conditions SDXL (pooled text and sizes), 0: it takes none
     int32_t guidance_width;  // of the guidance embedding of latent consistency models, 0: it takes none
     int32_t units;           // see aq_unit
+    int32_t residuals;       // places where control nets add to it: behind each input block and the middle block
 } aq_unet_info;
 
 // Units: the parts of a UNet of which a call can say what to do with them. Some are parts of others.
@@ -226,6 +227,9 @@ typedef struct aq_unet_call {
     const aq_handle *caches;  // [batch], each image's own, or NULL: nothing is stored or reused
     aq_unet_work *work;       // what was done, or NULL
     uint64_t action_count, cache_count;
+    const float *const *residuals;  // [batch], what control nets add to each image: all residuals one behind the other,
+                                    // each [height][width][channels], as they write them; or NULL
+    uint64_t residual_count;        // floats of each image
 } aq_unet_call;
 
 AQ_API aq_status aq_unet_create(aq_handle engine, aq_handle weights, const aq_unet_options *options, aq_handle *unet,
@@ -243,7 +247,49 @@ AQ_API aq_status aq_feature_cache_create(aq_handle unet, aq_handle *cache, aq_er
 // label) only. Nothing is computed and no cache is needed.
 AQ_API aq_status aq_unet_estimate(aq_handle unet, const aq_unet_call *call, aq_unet_work *work, aq_error *error);
 
+// Fills `floats` with the lengths of an image's residuals for latents of a size. `count` is that of aq_unet_info.
+AQ_API aq_status aq_unet_get_residuals(aq_handle unet, int32_t height, int32_t width, uint64_t *floats, uint64_t count,
+                                       aq_error *error);
+
+// Fills `read` with which residuals a call of these sizes and actions reads, 1 or 0.
+AQ_API aq_status aq_unet_get_residuals_read(aq_handle unet, const aq_unet_call *call, uint8_t *read, uint64_t count,
+                                            aq_error *error);
+
 AQ_API aq_status aq_unet_evaluate(aq_handle unet, const aq_unet_call *call, aq_control *control, aq_error *error);
+
+// ControlNet (Zhang, Rao and Agrawala, arXiv 2302.05543; CompVis names): a copy of a UNet's encoder that reads a
+// picture beside the latent, and what it adds to that UNet.
+typedef struct aq_control_net_options {
+    const char *prefix;  // before "input_hint_block.0.weight"
+} aq_control_net_options;
+
+typedef struct aq_control_net_info {
+    int32_t in_channels;    // of the latent that it takes
+    int32_t hint_channels;  // of the picture
+    int32_t factor;         // pixels of the picture per latent cell and side
+} aq_control_net_info;
+
+typedef struct aq_control_net_call {
+    const float *latent;      // [batch][in_channels][height][width], and so on as the UNet's call
+    const float *timesteps;   // [batch]
+    const float *context;     // [batch][tokens][context_width]
+    const float *label;       // [batch][label_width], ignored if the UNet takes none
+    const float *hint;        // [hint_channels][height * factor][width * factor], 0 to 1, the same for all images
+    float *const *residuals;  // [batch], as the UNet's call takes them
+    const uint8_t *wanted;    // [residuals], 0: left as it is and not computed; or NULL: all are wanted
+    uint64_t latent_count, timestep_count, context_count, label_count, hint_count, residual_count, wanted_count;
+    int32_t batch, height, width, tokens;
+    float scale;   // of the residuals
+    int32_t adds;  // 1: added to what another control net wrote, 0: written over it
+} aq_control_net_call;
+
+// For one UNet, which gives the engine and is kept alive. A model that was made for another kind of UNet is
+// AQ_INVALID_MODEL, with the tensor that does not fit.
+AQ_API aq_status aq_control_net_create(aq_handle unet, aq_handle weights, const aq_control_net_options *options,
+                                       aq_handle *control_net, aq_error *error);
+AQ_API aq_status aq_control_net_get_info(aq_handle control_net, aq_control_net_info *info, aq_error *error);
+AQ_API aq_status aq_control_net_evaluate(aq_handle control_net, const aq_control_net_call *call, aq_control *control,
+                                         aq_error *error);
 
 // AutoencoderKL (CompVis names). Latents here are unscaled: the caller divides by the model's VAE scale before
 // decode and multiplies after encode.

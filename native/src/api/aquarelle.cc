@@ -100,6 +100,7 @@ template <> struct kind<const weights> { static constexpr const char *name = "we
 template <> struct kind<text_encoder> { static constexpr const char *name = "a text encoder"; };
 template <> struct kind<unet> { static constexpr const char *name = "a UNet"; };
 template <> struct kind<feature_cache> { static constexpr const char *name = "a feature cache"; };
+template <> struct kind<control_net> { static constexpr const char *name = "a control net"; };
 template <> struct kind<vae> { static constexpr const char *name = "a VAE"; };
 
 template <class T> std::shared_ptr<T> get(aq_handle handle) {
@@ -142,6 +143,21 @@ void check_plan(const aq_unet_call *call, const aq_unet_info &info) {
     if (call->actions == nullptr) return;
     need_count(call->action_count, (uint64_t)info.units, "action_count");
     for (uint64_t i = 0; i < call->action_count; i++) need_range(call->actions[i], AQ_COMPUTE, AQ_SKIP, "an action");
+}
+
+void need_finite(const float *timesteps, uint64_t images) {
+    for (uint64_t i = 0; i < images; i++) {
+        if (!isfinite(timesteps[i])) invalid("a timestep is not finite");
+    }
+}
+
+// Each image's residuals are as long as the UNet takes them.
+void need_residuals(const float *const *residuals, uint64_t count, const unet &network, int32_t batch, int32_t height,
+                    int32_t width) {
+    uint64_t floats = 0;
+    for (const extent &e : network.residual_shapes(height, width)) floats += (uint64_t)e.count();
+    need_count(count, floats, "residual_count");
+    for (int32_t i = 0; i < batch; i++) need(residuals[i], "residuals of an image");
 }
 
 std::vector<std::shared_ptr<feature_cache>> caches_of(const aq_unet_call &call, const unet &network) {
@@ -336,6 +352,31 @@ aq_status aq_unet_estimate(aq_handle handle, const aq_unet_call *call, aq_unet_w
     });
 }
 
+aq_status aq_unet_get_residuals(aq_handle handle, int32_t height, int32_t width, uint64_t *floats, uint64_t count,
+                                aq_error *error) {
+    return guarded(error, [&] {
+        const auto network = get<unet>(handle);
+        need(floats, "floats");
+        need_range(height, 1, most_side, "height");
+        need_range(width, 1, most_side, "width");
+        need_count(count, network->residuals().size(), "count");
+        for (const extent &e : network->residual_shapes(height, width)) *floats++ = (uint64_t)e.count();
+    });
+}
+
+aq_status aq_unet_get_residuals_read(aq_handle handle, const aq_unet_call *call, uint8_t *read, uint64_t count,
+                                     aq_error *error) {
+    return guarded(error, [&] {
+        const auto network = get<unet>(handle);
+        need(call, "call");
+        need(read, "read");
+        check_plan(call, network->info());
+        need_count(count, network->residuals().size(), "count");
+        const turn mine(*network->host, nullptr);
+        for (const bool is_read : network->residuals_read(*call)) *read++ = is_read;
+    });
+}
+
 aq_status aq_unet_evaluate(aq_handle handle, const aq_unet_call *call, aq_control *control, aq_error *error) {
     return guarded(error, [&] {
         const auto network = get<unet>(handle);
@@ -360,14 +401,74 @@ aq_status aq_unet_evaluate(aq_handle handle, const aq_unet_call *call, aq_contro
             need(call->guidance, "guidance");
             need_count(call->guidance_count, images * (uint64_t)info.guidance_width, "guidance_count");
         }
-        for (uint64_t i = 0; i < images; i++) {
-            if (!isfinite(call->timesteps[i])) invalid("a timestep is not finite");
+        need_finite(call->timesteps, images);
+        if (call->residuals != nullptr) {
+            need_residuals(call->residuals, call->residual_count, *network, call->batch, call->height, call->width);
         }
         const auto caches = caches_of(*call, *network);
         const turn mine(*network->host, control);
         std::vector<feature_cache *> borrowed;
         for (const auto &cache : caches) borrowed.push_back(cache.get());
         network->evaluate(*call, borrowed);
+    });
+}
+
+aq_status aq_control_net_create(aq_handle of, aq_handle from, const aq_control_net_options *options, aq_handle *result,
+                                aq_error *error) {
+    return guarded(error, [&] {
+        need(options, "options");
+        need(options->prefix, "prefix");
+        need(result, "result");
+        *result = 0;
+        auto made = std::make_shared<control_net>(get<unet>(of), get<const weights>(from), options->prefix);
+        *result = handle_table::instance().add(std::move(made));
+    });
+}
+
+aq_status aq_control_net_get_info(aq_handle handle, aq_control_net_info *info, aq_error *error) {
+    return guarded(error, [&] {
+        need(info, "info");
+        *info = get<control_net>(handle)->info();
+    });
+}
+
+aq_status aq_control_net_evaluate(aq_handle handle, const aq_control_net_call *call, aq_control *control,
+                                  aq_error *error) {
+    return guarded(error, [&] {
+        const auto network = get<control_net>(handle);
+        const aq_control_net_info info = network->info();
+        const aq_unet_info unet_info = network->of->info();
+        need(call, "call");
+        need(call->latent, "latent");
+        need(call->timesteps, "timesteps");
+        need(call->context, "context");
+        need(call->hint, "hint");
+        need(call->residuals, "residuals");
+        need_range(call->batch, 1, most_batch, "batch");
+        need_range(call->height, 1, most_side, "height");
+        need_range(call->width, 1, most_side, "width");
+        need_range(call->tokens, 1, most_tokens, "tokens");
+        need_range(call->adds, 0, 1, "adds");
+        const uint64_t images = (uint64_t)call->batch, cells = (uint64_t)call->height * (uint64_t)call->width;
+        need_count(call->latent_count, images * cells * (uint64_t)info.in_channels, "latent_count");
+        need_count(call->timestep_count, images, "timestep_count");
+        need_count(call->context_count, images * (uint64_t)call->tokens * (uint64_t)unet_info.context_width,
+                   "context_count");
+        const uint64_t pixels = cells * (uint64_t)(info.factor * info.factor);
+        need_count(call->hint_count, pixels * (uint64_t)info.hint_channels, "hint_count");
+        if (unet_info.label_width > 0) {
+            need(call->label, "label");
+            need_count(call->label_count, images * (uint64_t)unet_info.label_width, "label_count");
+        }
+        if (call->wanted != nullptr) {
+            need_count(call->wanted_count, (uint64_t)unet_info.residuals, "wanted_count");
+            for (uint64_t i = 0; i < call->wanted_count; i++) need_range(call->wanted[i], 0, 1, "wanted");
+        }
+        if (!isfinite(call->scale)) invalid("scale is not finite");
+        need_finite(call->timesteps, images);
+        need_residuals(call->residuals, call->residual_count, *network->of, call->batch, call->height, call->width);
+        const turn mine(*network->host, control);
+        network->evaluate(*call);
     });
 }
 

@@ -9,6 +9,7 @@
 
 #include "graph/engine.h"
 #include "graph/weights.h"
+#include "models/control_net.h"
 #include "models/text_encoder.h"
 #include "models/unet.h"
 #include "models/vae.h"
@@ -16,7 +17,8 @@
 namespace aq {
 
 using object = std::variant<std::shared_ptr<engine>, std::shared_ptr<const weights>, std::shared_ptr<text_encoder>,
-                            std::shared_ptr<unet>, std::shared_ptr<vae>, std::shared_ptr<feature_cache>>;
+                            std::shared_ptr<unet>, std::shared_ptr<vae>, std::shared_ptr<feature_cache>,
+                            std::shared_ptr<control_net>>;
 
 class handle_table {
 public:

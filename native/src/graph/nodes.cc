@@ -70,7 +70,7 @@ ggml_tensor *conv(graph &g, const operand &x, const product_layer &layer, const 
     return product(g, x, layer, same_window(extent_of(x.x), layer), end);
 }
 
-ggml_tensor *conv_down(graph &g, ggml_tensor *x, const product_layer &layer, bool pad_before) {
+ggml_tensor *conv_down(graph &g, ggml_tensor *x, const product_layer &layer, bool pad_before, const epilogue &end) {
     window view = same_window(extent_of(x), layer);
     view.stride = 2;
     if (pad_before) {
@@ -81,7 +81,7 @@ ggml_tensor *conv_down(graph &g, ggml_tensor *x, const product_layer &layer, boo
         view.out_h = view.in_h / 2;
         view.out_w = view.in_w / 2;
     }
-    return product(g, x, layer, view, {});
+    return product(g, x, layer, view, end);
 }
 
 ggml_tensor *conv_up(graph &g, ggml_tensor *x, const product_layer &layer, int64_t width, int64_t height) {

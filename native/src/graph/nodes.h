@@ -30,7 +30,7 @@ ggml_tensor *conv(graph &g, const operand &x, const product_layer &layer, const 
 
 // Halves width and height, rounding up. `pad_before`: zeros on the left and top too (UNet), or only right and bottom
 // (VAE encoder).
-ggml_tensor *conv_down(graph &g, ggml_tensor *x, const product_layer &layer, bool pad_before);
+ggml_tensor *conv_down(graph &g, ggml_tensor *x, const product_layer &layer, bool pad_before, const epilogue &end = {});
 
 // Doubles the picture by repeating pixels, cut to width x height (twice the input or one less), then convolves.
 ggml_tensor *conv_up(graph &g, ggml_tensor *x, const product_layer &layer, int64_t width, int64_t height);

@@ -4,15 +4,11 @@
 
 #include <array>
 #include <map>
-#include <optional>
-#include <variant>
 #include <vector>
 
-#include "graph/plan.h"
-#include "graph/resnet.h"
-#include "graph/transformer.h"
 #include "models/feature_cache.h"
 #include "models/network.h"
+#include "models/unet_blocks.h"
 
 namespace aq {
 
@@ -23,6 +19,24 @@ public:
     aq_unet_info info() const;
     const unit_list &units() const { return units_; }
 
+    const head_rule &heads() const { return heads_; }
+    int64_t label_width() const { return time_.label_width(); }
+    bool has_middle_block() const { return !middle_block_.modules.empty(); }
+    const std::shared_ptr<arena> &activations() const { return arena_; }
+
+    // Where control nets add to the network: behind each input block, and behind the middle block if there is one.
+    struct residual_place {
+        int64_t channels;
+        int halvings;  // of the latent's sides, rounding up
+    };
+    const std::vector<residual_place> &residuals() const { return residuals_; }
+
+    // Their shapes of one image.
+    std::vector<extent> residual_shapes(int64_t height, int64_t width) const;
+
+    // Which of them evaluate would read, of the call's sizes and actions alone.
+    std::vector<bool> residuals_read(const aq_unet_call &call);
+
     // Sizes are checked by the caller; see aq_unet_call. `caches`: one an image, or none.
     void evaluate(const aq_unet_call &call, const std::vector<feature_cache *> &caches);
 
@@ -30,70 +44,42 @@ public:
     aq_unet_work estimate(const aq_unet_call &call);
 
 private:
-    struct downsample {
-        product_layer conv;
-    };
-    struct upsample {
-        product_layer conv;
-    };
-    struct module {
-        int unit;
-        std::variant<resnet, transformer, downsample, upsample, product_layer> layer;
-    };
-    struct block {
-        int unit;
-        std::vector<module> modules;
-        bool takes_skip = false;  // the output of an input block beside that of the block before
-    };
-
     struct built {
         std::shared_ptr<prompt> text;  // graphs of one length of text share it
         std::unique_ptr<graph> nodes;
-        ggml_tensor *latent, *time;
-        ggml_tensor *label = nullptr, *guidance = nullptr;  // where the network takes them
+        ggml_tensor *latent;
+        time_embedding::inputs time;
         ggml_tensor *output;
+        std::vector<ggml_tensor *> residuals;  // empty without control nets
         std::vector<plan::exchange> stored, reused;
         aq_unet_work work;
     };
 
-    // What a graph was built for: [batch, height, width, tokens, whether its images are alike], and what to do.
+    // What a graph was built for: [batch, height, width, tokens, whether its images are alike, whether control nets add
+    // to it], and what to do.
     struct graph_key {
-        std::array<int64_t, 5> shape;
+        std::array<int64_t, 6> shape;
         action_list actions;
 
         bool operator==(const graph_key &) const = default;
     };
     static constexpr size_t most_graphs = 32;  // small, as they share their memory
 
-    // What is added to the time embedding: a vector of the picture, of text and sizes in SDXL.
-    struct label_embedding {
-        product_layer in, out;
-    };
-
     bool inputs_alike(const aq_unet_call &call) const;
-    graph_key key_of(const aq_unet_call &call, bool alike) const;
+    graph_key key_of(const aq_unet_call &call, bool alike, bool controlled) const;
     void check_caches(const graph_key &key, const aq_unet_call &call, const std::vector<feature_cache *> &caches) const;
     built &built_for(const graph_key &key);
-    block read_block(const layer_reader &from, const std::string &name, int64_t &channels, int64_t skip_channels);
-    module read_module(const layer_reader &block, const std::string &number, int parent, int64_t &channels,
-                       int64_t skip_channels);
     built build(const graph_key &key);
     std::shared_ptr<prompt> text_for(int64_t tokens, int64_t images);
-    ggml_tensor *build_time(built &b, int64_t images) const;
-    ggml_tensor *build_block(graph &g, plan &p, const block &b, ggml_tensor *x, ggml_tensor *skip, ggml_tensor *time,
-                             const prompt &text, const ggml_tensor *next_skip) const;
-    ggml_tensor *build_module(graph &g, plan &p, const module &m, ggml_tensor *x, ggml_tensor *time, const prompt &text,
-                              const ggml_tensor *next_skip) const;
 
     head_rule heads_;
-    int64_t in_channels_, out_channels_, model_channels_, time_width_, context_width_ = 0;
-    product_layer time1_, time2_;
-    std::optional<label_embedding> label_;
-    std::optional<product_layer> guidance_;  // from the guidance embedding to the timestep's (latent consistency)
+    int64_t in_channels_, out_channels_, context_width_ = 0;
+    time_embedding time_;
     unit_list units_;
-    std::vector<block> input_blocks_;
-    block middle_block_;
-    std::vector<block> output_blocks_;
+    std::vector<unet_block> input_blocks_;
+    unet_block middle_block_;
+    std::vector<unet_block> output_blocks_;
+    std::vector<residual_place> residuals_;
     int out_unit_;
     norm_layer out_norm_;
     product_layer out_conv_;

@@ -23,10 +23,10 @@ public class Aquarelle extends Aquarelle$shared {
     static final SymbolLookup SYMBOL_LOOKUP = SymbolLookup.loaderLookup()
             .or(Linker.nativeLinker().defaultLookup());
 
-    private static final int AQ_ABI_VERSION = (int)6L;
+    private static final int AQ_ABI_VERSION = (int)7L;
     /**
      * {@snippet lang=c :
-     * #define AQ_ABI_VERSION 6
+     * #define AQ_ABI_VERSION 7
      * }
      */
     public static int AQ_ABI_VERSION() {
@@ -1309,6 +1309,135 @@ public class Aquarelle extends Aquarelle$shared {
         }
     }
 
+    private static class aq_unet_get_residuals {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Aquarelle.C_INT,
+            Aquarelle.C_LONG_LONG,
+            Aquarelle.C_INT,
+            Aquarelle.C_INT,
+            Aquarelle.C_POINTER,
+            Aquarelle.C_LONG_LONG,
+            Aquarelle.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.find("aq_unet_get_residuals").orElseThrow();
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * aq_status aq_unet_get_residuals(aq_handle unet, int32_t height, int32_t width, uint64_t *floats, uint64_t count, aq_error *error)
+     * }
+     */
+    public static FunctionDescriptor aq_unet_get_residuals$descriptor() {
+        return aq_unet_get_residuals.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * aq_status aq_unet_get_residuals(aq_handle unet, int32_t height, int32_t width, uint64_t *floats, uint64_t count, aq_error *error)
+     * }
+     */
+    public static MethodHandle aq_unet_get_residuals$handle() {
+        return aq_unet_get_residuals.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * aq_status aq_unet_get_residuals(aq_handle unet, int32_t height, int32_t width, uint64_t *floats, uint64_t count, aq_error *error)
+     * }
+     */
+    public static MemorySegment aq_unet_get_residuals$address() {
+        return aq_unet_get_residuals.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * aq_status aq_unet_get_residuals(aq_handle unet, int32_t height, int32_t width, uint64_t *floats, uint64_t count, aq_error *error)
+     * }
+     */
+    public static int aq_unet_get_residuals(long unet, int height, int width, MemorySegment floats, long count, MemorySegment error) {
+        var mh$ = aq_unet_get_residuals.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("aq_unet_get_residuals", unet, height, width, floats, count, error);
+            }
+            return (int)mh$.invokeExact(unet, height, width, floats, count, error);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class aq_unet_get_residuals_read {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Aquarelle.C_INT,
+            Aquarelle.C_LONG_LONG,
+            Aquarelle.C_POINTER,
+            Aquarelle.C_POINTER,
+            Aquarelle.C_LONG_LONG,
+            Aquarelle.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.find("aq_unet_get_residuals_read").orElseThrow();
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * aq_status aq_unet_get_residuals_read(aq_handle unet, const aq_unet_call *call, uint8_t *read, uint64_t count, aq_error *error)
+     * }
+     */
+    public static FunctionDescriptor aq_unet_get_residuals_read$descriptor() {
+        return aq_unet_get_residuals_read.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * aq_status aq_unet_get_residuals_read(aq_handle unet, const aq_unet_call *call, uint8_t *read, uint64_t count, aq_error *error)
+     * }
+     */
+    public static MethodHandle aq_unet_get_residuals_read$handle() {
+        return aq_unet_get_residuals_read.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * aq_status aq_unet_get_residuals_read(aq_handle unet, const aq_unet_call *call, uint8_t *read, uint64_t count, aq_error *error)
+     * }
+     */
+    public static MemorySegment aq_unet_get_residuals_read$address() {
+        return aq_unet_get_residuals_read.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * aq_status aq_unet_get_residuals_read(aq_handle unet, const aq_unet_call *call, uint8_t *read, uint64_t count, aq_error *error)
+     * }
+     */
+    public static int aq_unet_get_residuals_read(long unet, MemorySegment call, MemorySegment read, long count, MemorySegment error) {
+        var mh$ = aq_unet_get_residuals_read.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("aq_unet_get_residuals_read", unet, call, read, count, error);
+            }
+            return (int)mh$.invokeExact(unet, call, read, count, error);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
     private static class aq_unet_evaluate {
         public static final FunctionDescriptor DESC = FunctionDescriptor.of(
             Aquarelle.C_INT,
@@ -1365,6 +1494,195 @@ public class Aquarelle extends Aquarelle$shared {
                 traceDowncall("aq_unet_evaluate", unet, call, control, error);
             }
             return (int)mh$.invokeExact(unet, call, control, error);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class aq_control_net_create {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Aquarelle.C_INT,
+            Aquarelle.C_LONG_LONG,
+            Aquarelle.C_LONG_LONG,
+            Aquarelle.C_POINTER,
+            Aquarelle.C_POINTER,
+            Aquarelle.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.find("aq_control_net_create").orElseThrow();
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * aq_status aq_control_net_create(aq_handle unet, aq_handle weights, const aq_control_net_options *options, aq_handle *control_net, aq_error *error)
+     * }
+     */
+    public static FunctionDescriptor aq_control_net_create$descriptor() {
+        return aq_control_net_create.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * aq_status aq_control_net_create(aq_handle unet, aq_handle weights, const aq_control_net_options *options, aq_handle *control_net, aq_error *error)
+     * }
+     */
+    public static MethodHandle aq_control_net_create$handle() {
+        return aq_control_net_create.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * aq_status aq_control_net_create(aq_handle unet, aq_handle weights, const aq_control_net_options *options, aq_handle *control_net, aq_error *error)
+     * }
+     */
+    public static MemorySegment aq_control_net_create$address() {
+        return aq_control_net_create.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * aq_status aq_control_net_create(aq_handle unet, aq_handle weights, const aq_control_net_options *options, aq_handle *control_net, aq_error *error)
+     * }
+     */
+    public static int aq_control_net_create(long unet, long weights, MemorySegment options, MemorySegment control_net, MemorySegment error) {
+        var mh$ = aq_control_net_create.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("aq_control_net_create", unet, weights, options, control_net, error);
+            }
+            return (int)mh$.invokeExact(unet, weights, options, control_net, error);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class aq_control_net_get_info {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Aquarelle.C_INT,
+            Aquarelle.C_LONG_LONG,
+            Aquarelle.C_POINTER,
+            Aquarelle.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.find("aq_control_net_get_info").orElseThrow();
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * aq_status aq_control_net_get_info(aq_handle control_net, aq_control_net_info *info, aq_error *error)
+     * }
+     */
+    public static FunctionDescriptor aq_control_net_get_info$descriptor() {
+        return aq_control_net_get_info.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * aq_status aq_control_net_get_info(aq_handle control_net, aq_control_net_info *info, aq_error *error)
+     * }
+     */
+    public static MethodHandle aq_control_net_get_info$handle() {
+        return aq_control_net_get_info.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * aq_status aq_control_net_get_info(aq_handle control_net, aq_control_net_info *info, aq_error *error)
+     * }
+     */
+    public static MemorySegment aq_control_net_get_info$address() {
+        return aq_control_net_get_info.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * aq_status aq_control_net_get_info(aq_handle control_net, aq_control_net_info *info, aq_error *error)
+     * }
+     */
+    public static int aq_control_net_get_info(long control_net, MemorySegment info, MemorySegment error) {
+        var mh$ = aq_control_net_get_info.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("aq_control_net_get_info", control_net, info, error);
+            }
+            return (int)mh$.invokeExact(control_net, info, error);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class aq_control_net_evaluate {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Aquarelle.C_INT,
+            Aquarelle.C_LONG_LONG,
+            Aquarelle.C_POINTER,
+            Aquarelle.C_POINTER,
+            Aquarelle.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.find("aq_control_net_evaluate").orElseThrow();
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * aq_status aq_control_net_evaluate(aq_handle control_net, const aq_control_net_call *call, aq_control *control, aq_error *error)
+     * }
+     */
+    public static FunctionDescriptor aq_control_net_evaluate$descriptor() {
+        return aq_control_net_evaluate.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * aq_status aq_control_net_evaluate(aq_handle control_net, const aq_control_net_call *call, aq_control *control, aq_error *error)
+     * }
+     */
+    public static MethodHandle aq_control_net_evaluate$handle() {
+        return aq_control_net_evaluate.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * aq_status aq_control_net_evaluate(aq_handle control_net, const aq_control_net_call *call, aq_control *control, aq_error *error)
+     * }
+     */
+    public static MemorySegment aq_control_net_evaluate$address() {
+        return aq_control_net_evaluate.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * aq_status aq_control_net_evaluate(aq_handle control_net, const aq_control_net_call *call, aq_control *control, aq_error *error)
+     * }
+     */
+    public static int aq_control_net_evaluate(long control_net, MemorySegment call, MemorySegment control, MemorySegment error) {
+        var mh$ = aq_control_net_evaluate.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("aq_control_net_evaluate", control_net, call, control, error);
+            }
+            return (int)mh$.invokeExact(control_net, call, control, error);
         } catch (Error | RuntimeException ex) {
            throw ex;
         } catch (Throwable ex$) {

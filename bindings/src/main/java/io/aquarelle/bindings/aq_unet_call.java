@@ -36,6 +36,8 @@ import static java.lang.foreign.MemoryLayout.PathElement.*;
  *     aq_unet_work *work;
  *     uint64_t action_count;
  *     uint64_t cache_count;
+ *     const float *const *residuals;
+ *     uint64_t residual_count;
  * }
  * }
  */
@@ -66,7 +68,9 @@ public class aq_unet_call {
         Aquarelle.C_POINTER.withName("caches"),
         Aquarelle.C_POINTER.withName("work"),
         Aquarelle.C_LONG_LONG.withName("action_count"),
-        Aquarelle.C_LONG_LONG.withName("cache_count")
+        Aquarelle.C_LONG_LONG.withName("cache_count"),
+        Aquarelle.C_POINTER.withName("residuals"),
+        Aquarelle.C_LONG_LONG.withName("residual_count")
     ).withName("aq_unet_call");
 
     /**
@@ -998,6 +1002,94 @@ public class aq_unet_call {
      */
     public static void cache_count(MemorySegment struct, long fieldValue) {
         struct.set(cache_count$LAYOUT, cache_count$OFFSET, fieldValue);
+    }
+
+    private static final AddressLayout residuals$LAYOUT = (AddressLayout)$LAYOUT.select(groupElement("residuals"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * const float *const *residuals
+     * }
+     */
+    public static final AddressLayout residuals$layout() {
+        return residuals$LAYOUT;
+    }
+
+    private static final long residuals$OFFSET = $LAYOUT.byteOffset(groupElement("residuals"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * const float *const *residuals
+     * }
+     */
+    public static final long residuals$offset() {
+        return residuals$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * const float *const *residuals
+     * }
+     */
+    public static MemorySegment residuals(MemorySegment struct) {
+        return struct.get(residuals$LAYOUT, residuals$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * const float *const *residuals
+     * }
+     */
+    public static void residuals(MemorySegment struct, MemorySegment fieldValue) {
+        struct.set(residuals$LAYOUT, residuals$OFFSET, fieldValue);
+    }
+
+    private static final OfLong residual_count$LAYOUT = (OfLong)$LAYOUT.select(groupElement("residual_count"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * uint64_t residual_count
+     * }
+     */
+    public static final OfLong residual_count$layout() {
+        return residual_count$LAYOUT;
+    }
+
+    private static final long residual_count$OFFSET = $LAYOUT.byteOffset(groupElement("residual_count"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * uint64_t residual_count
+     * }
+     */
+    public static final long residual_count$offset() {
+        return residual_count$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * uint64_t residual_count
+     * }
+     */
+    public static long residual_count(MemorySegment struct) {
+        return struct.get(residual_count$LAYOUT, residual_count$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * uint64_t residual_count
+     * }
+     */
+    public static void residual_count(MemorySegment struct, long fieldValue) {
+        struct.set(residual_count$LAYOUT, residual_count$OFFSET, fieldValue);
     }
 
     /**

@@ -23,6 +23,7 @@ import static java.lang.foreign.MemoryLayout.PathElement.*;
  *     int32_t label_width;
  *     int32_t guidance_width;
  *     int32_t units;
+ *     int32_t residuals;
  * }
  * }
  */
@@ -40,7 +41,8 @@ public class aq_unet_info {
         Aquarelle.C_INT.withName("levels"),
         Aquarelle.C_INT.withName("label_width"),
         Aquarelle.C_INT.withName("guidance_width"),
-        Aquarelle.C_INT.withName("units")
+        Aquarelle.C_INT.withName("units"),
+        Aquarelle.C_INT.withName("residuals")
     ).withName("aq_unet_info");
 
     /**
@@ -400,6 +402,50 @@ public class aq_unet_info {
      */
     public static void units(MemorySegment struct, int fieldValue) {
         struct.set(units$LAYOUT, units$OFFSET, fieldValue);
+    }
+
+    private static final OfInt residuals$LAYOUT = (OfInt)$LAYOUT.select(groupElement("residuals"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * int32_t residuals
+     * }
+     */
+    public static final OfInt residuals$layout() {
+        return residuals$LAYOUT;
+    }
+
+    private static final long residuals$OFFSET = $LAYOUT.byteOffset(groupElement("residuals"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * int32_t residuals
+     * }
+     */
+    public static final long residuals$offset() {
+        return residuals$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * int32_t residuals
+     * }
+     */
+    public static int residuals(MemorySegment struct) {
+        return struct.get(residuals$LAYOUT, residuals$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * int32_t residuals
+     * }
+     */
+    public static void residuals(MemorySegment struct, int fieldValue) {
+        struct.set(residuals$LAYOUT, residuals$OFFSET, fieldValue);
     }
 
     /**

@@ -58,7 +58,14 @@ final class Drawing {
 
     /** The pictures, as many as the request asks for. */
     List<GeneratedImage> images() {
-        var plans = course.plans();
+        try (var controls =
+                new Controls(networks.unet(), request.controls(), height, width, networks.vae().factor())) {
+            return images(controls);
+        }
+    }
+
+    private List<GeneratedImage> images(Controls controls) {
+        course.plans(); // before anything is computed
         listener.progress(new Progress(Phase.TEXT, 0, 0, 2));
         TextEmbedding prompt = embed(request.prompt());
         listener.progress(new Progress(Phase.TEXT, 0, 1, 2));
@@ -71,21 +78,15 @@ final class Drawing {
         Condition unconditional = condition(negative, NEGATIVE_AESTHETICS);
         StartPicture start = start();
         float[] beside = beside(start);
+        Guidance guidance = new Guidance(
+                List.of(new Guidance.Branch(conditional, beside), new Guidance.Branch(unconditional, beside)),
+                course.guidance(),
+                1);
         model.unloadAllBut(ModelSpec.UNET_PREFIX);
         List<GeneratedImage> images = new ArrayList<>();
         for (int i = 0; i < request.batch(); i++) {
-            try (GuidedDenoiser denoiser = new GuidedDenoiser(
-                    networks.unet(),
-                    model.spec().prediction(),
-                    model.noiseSchedule(),
-                    conditional,
-                    unconditional,
-                    course.guidance(),
-                    beside,
-                    height,
-                    width,
-                    plans,
-                    control)) {
+            try (GuidedDenoiser denoiser =
+                    new GuidedDenoiser(model, course, guidance, controls, height, width, control)) {
                 float[] latent = latent(i, start, denoiser);
                 listener.progress(new Progress(Phase.DECODE, i, 0, 1));
                 model.unloadAllBut(ModelSpec.VAE_PREFIX);

@@ -2,6 +2,7 @@ package io.aquarelle;
 
 import io.aquarelle.model.CallControl;
 import io.aquarelle.model.FeatureCache;
+import io.aquarelle.model.Residuals;
 import io.aquarelle.model.UNet;
 import io.aquarelle.model.UNet.Condition;
 import io.aquarelle.model.UNet.Evaluation;
@@ -10,66 +11,53 @@ import io.aquarelle.plan.Branches;
 import io.aquarelle.plan.StepPlan;
 import io.aquarelle.plan.Work;
 import io.aquarelle.sampling.Denoiser;
-import io.aquarelle.sampling.NoiseSchedule;
-import io.aquarelle.sampling.Prediction;
+import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.Iterator;
 import java.util.List;
+import java.util.stream.IntStream;
 
 /**
- * The UNet as samplers want it, with classifier-free guidance (Ho and Salimans, arXiv 2207.12598): {@code F = F_u + s
- * (F_c - F_u)} of the outputs with and without the prompt. Each call follows its plan; what calls store for later ones
- * is gone when this is closed.
+ * The UNet as samplers want it, with guidance between branches. Each call follows its plan; what calls store for later
+ * ones is gone when this is closed.
  */
 final class GuidedDenoiser implements Denoiser, AutoCloseable {
+    private final Model model;
     private final UNet unet;
-    private final Prediction prediction;
-    private final NoiseSchedule schedule;
-    private final Condition conditional;
-    private final Condition unconditional;
-    private final float guidance;
-    private final float[] beside;
+    private final Course course;
+    private final List<StepPlan> plans;
+    private final Guidance guidance;
+    private final Controls controls;
     private final int height;
     private final int width;
     private final CallControl control;
-    private final Iterator<StepPlan> plans;
-    private final List<FeatureCache> caches; // with the prompt, then without; empty if no plan stores
+    private final List<FeatureCache> caches; // of each branch; empty if no plan stores
+    private int next;
     private int calls;
     private Work work = Work.NONE;
 
     /**
-     * Guides a UNet.
+     * Guides a UNet down a course.
      *
-     * @param beside what the UNet takes behind the latent's channels, [channels][height][width]; mostly nothing
      * @param height of the latent, as is {@code width}
-     * @param plans of the calls to come, in their order
+     * @param controls of the same course
      */
     GuidedDenoiser(
-            UNet unet,
-            Prediction prediction,
-            NoiseSchedule schedule,
-            Condition conditional,
-            Condition unconditional,
-            float guidance,
-            float[] beside,
-            int height,
-            int width,
-            List<StepPlan> plans,
-            CallControl control) {
-        this.unet = unet;
-        this.prediction = prediction;
-        this.schedule = schedule;
-        this.conditional = conditional;
-        this.unconditional = unconditional;
+            Model model, Course course, Guidance guidance, Controls controls, int height, int width, CallControl control) {
+        this.model = model;
+        this.unet = model.networks().unet();
+        this.course = course;
+        this.plans = course.plans();
         this.guidance = guidance;
-        this.beside = beside;
+        this.controls = controls;
         this.height = height;
         this.width = width;
-        this.plans = plans.iterator();
         this.control = control;
+        controls.restart();
         boolean stores =
                 plans.stream().anyMatch(plan -> plan.actions().stream().anyMatch(action -> action == Action.STORE));
-        caches = stores ? List.of(FeatureCache.of(unet), FeatureCache.of(unet)) : List.of();
+        caches = IntStream.range(0, stores ? guidance.branches().size() : 0)
+                .mapToObj(i -> FeatureCache.of(unet))
+                .toList();
     }
 
     /** Evaluations of the UNet so far, a guided step counting as two. */
@@ -89,83 +77,78 @@ final class GuidedDenoiser implements Denoiser, AutoCloseable {
 
     @Override
     public float[] denoise(float[] x, float sigma) {
-        StepPlan plan = next();
-        float[] input = scaled(x, sigma);
-        float timestep = schedule.timestep(sigma);
-        float[] output = plan.branches() == Branches.CONDITIONAL
-                ? evaluate(input, timestep, conditional, plan, branch(0))
-                : both(input, timestep, plan).guided(guidance);
-        return prediction.denoised(x, output, sigma);
+        if (plan().branches() == Branches.CONDITIONAL) {
+            return denoised(x, outputs(x, sigma, 1).getFirst(), sigma);
+        }
+        return denoised(x, guidance.guided(outputs(x, sigma, guidance.branches().size())), sigma);
     }
 
     @Override
     public Estimates estimates(float[] x, float sigma) {
-        Outputs outputs = both(scaled(x, sigma), schedule.timestep(sigma), next());
+        List<float[]> outputs = outputs(x, sigma, guidance.branches().size());
         return new Estimates(
-                prediction.denoised(x, outputs.guided(guidance), sigma),
-                prediction.denoised(x, outputs.without, sigma));
+                denoised(x, guidance.guided(outputs), sigma), denoised(x, outputs.getLast(), sigma));
     }
 
-    private StepPlan next() {
-        if (!plans.hasNext()) {
+    private float[] denoised(float[] x, float[] output, float sigma) {
+        return model.spec().prediction().denoised(x, output, sigma);
+    }
+
+    private StepPlan plan() {
+        if (next == plans.size()) {
             throw new IllegalStateException("the sampler calls more often than planned");
         }
-        return plans.next();
+        return plans.get(next);
     }
 
-    /** What the UNet takes: the latent to its scale, and what goes beside it. */
-    private float[] scaled(float[] x, float sigma) {
-        float[] input = Arrays.copyOf(x, x.length + beside.length);
-        float scale = prediction.inputScale(sigma);
-        for (int i = 0; i < x.length; i++) {
-            input[i] *= scale;
-        }
-        System.arraycopy(beside, 0, input, x.length, beside.length);
-        return input;
-    }
-
-    /** What the UNet makes of a latent with and without the prompt. */
-    private record Outputs(float[] with, float[] without) {
-        float[] guided(float guidance) {
-            float[] guided = new float[with.length];
-            for (int i = 0; i < with.length; i++) {
-                guided[i] = without[i] + guidance * (with[i] - without[i]);
+    /** What the UNet makes of a latent in each of the first branches. */
+    private List<float[]> outputs(float[] x, float sigma, int count) {
+        StepPlan plan = plan();
+        List<Guidance.Branch> all = guidance.branches().subList(0, count);
+        List<float[]> outputs = new ArrayList<>();
+        for (int first = 0; first < count; ) {
+            // Texts of one length in one batch: the weights are read once.
+            int tokens = all.get(first).condition().tokens();
+            int end = first + 1;
+            while (end < count && all.get(end).condition().tokens() == tokens) {
+                end++;
             }
-            return guided;
+            outputs.addAll(evaluate(x, sigma, plan, first, all.subList(first, end)));
+            first = end;
         }
+        next++;
+        return outputs;
     }
 
-    private Outputs both(float[] input, float timestep, StepPlan plan) {
-        if (conditional.tokens() == unconditional.tokens()) {
-            // Both in one batch: the weights are read once.
-            float[] both = evaluate(twice(input), timestep, conditional.and(unconditional), plan, caches);
-            int half = both.length / 2;
-            return new Outputs(Arrays.copyOfRange(both, 0, half), Arrays.copyOfRange(both, half, both.length));
+    /** One call for branches that follow each other. */
+    private List<float[]> evaluate(float[] x, float sigma, StepPlan plan, int first, List<Guidance.Branch> branches) {
+        int images = branches.size();
+        int length = x.length + branches.getFirst().beside().length;
+        float[] input = new float[images * length];
+        float scale = model.spec().prediction().inputScale(sigma);
+        Condition condition = branches.getFirst().condition();
+        for (int i = 0; i < images; i++) {
+            for (int k = 0; k < x.length; k++) {
+                input[i * length + k] = x[k] * scale;
+            }
+            float[] beside = branches.get(i).beside();
+            System.arraycopy(beside, 0, input, i * length + x.length, beside.length);
+            condition = i == 0 ? condition : condition.and(branches.get(i).condition());
         }
-        return new Outputs(
-                evaluate(input, timestep, conditional, plan, branch(0)),
-                evaluate(input, timestep, unconditional, plan, branch(1)));
-    }
-
-    private List<FeatureCache> branch(int index) {
-        return caches.isEmpty() ? caches : List.of(caches.get(index));
-    }
-
-    /** {@code input} holds as many latents as the condition has texts. */
-    private float[] evaluate(
-            float[] input, float timestep, Condition condition, StepPlan plan, List<FeatureCache> caches) {
-        float[] timesteps = new float[input.length / (unet.inChannels() * height * width)];
-        Arrays.fill(timesteps, timestep);
-        calls += timesteps.length;
-        Evaluation evaluation =
-                unet.evaluate(input, timesteps, condition, height, width, plan.actions(), caches, control);
+        float[] timesteps = new float[images];
+        Arrays.fill(timesteps, model.noiseSchedule().timestep(sigma));
+        List<Integer> numbers = IntStream.range(first, first + images).boxed().toList();
+        int step = course.run().calls().get(next).step();
+        List<Residuals> residuals =
+                controls.residuals(input, timesteps, condition, plan, step, course.steps(), numbers, control);
+        List<FeatureCache> stored = caches.isEmpty() ? caches : caches.subList(first, first + images);
+        Evaluation evaluation = unet.evaluate(
+                input, timesteps, condition, height, width, plan.actions(), stored, residuals, control);
+        calls += images;
         work = work.plus(evaluation.work());
-        return evaluation.output();
-    }
-
-    private static float[] twice(float[] values) {
-        float[] both = Arrays.copyOf(values, 2 * values.length);
-        System.arraycopy(values, 0, both, values.length, values.length);
-        return both;
+        int half = evaluation.output().length / images;
+        return IntStream.range(0, images)
+                .mapToObj(i -> Arrays.copyOfRange(evaluation.output(), i * half, (i + 1) * half))
+                .toList();
     }
 }

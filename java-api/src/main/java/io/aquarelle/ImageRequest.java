@@ -38,6 +38,7 @@ import org.jspecify.annotations.Nullable;
  * @param clipSkip 1 takes the text encoder's last layer, 2 the one before, and so on; 0 what the model was trained on
  * @param sizes what SDXL is told of the picture's sizes; null for the size to draw. Other models take none
  * @param plan what the UNet leaves out to be faster; {@link StepPolicy#FULL} is nothing
+ * @param controls pictures that the drawing follows; empty for none
  */
 public record ImageRequest(
         String prompt,
@@ -58,7 +59,8 @@ public record ImageRequest(
         @Nullable Picture mask,
         int clipSkip,
         @Nullable PictureSizes sizes,
-        StepPolicy plan) {
+        StepPolicy plan,
+        List<Control> controls) {
     private static final int MAX_SIDE = Picture.MAX_SIDE;
     private static final int DEFAULT_SIDE = 512;
     private static final int MAX_COUNT = 1000;
@@ -95,6 +97,7 @@ public record ImageRequest(
             throw new IllegalArgumentException("a mask needs an image to lie on; give one, or no mask");
         }
         schedule = SigmaSchedules.named(schedule, sampler);
+        controls = List.copyOf(controls);
     }
 
     private static void requirePrompt(String name, String text) {
@@ -148,7 +151,8 @@ public record ImageRequest(
                 .mask(mask)
                 .clipSkip(clipSkip)
                 .sizes(sizes)
-                .plan(plan);
+                .plan(plan)
+                .controls(controls);
     }
 
     /** Collects the parts of a request; see {@link ImageRequest} for their meaning. */
@@ -175,6 +179,7 @@ public record ImageRequest(
         private int clipSkip = 0;
         private @Nullable PictureSizes sizes;
         private StepPolicy plan = StepPolicy.FULL;
+        private List<Control> controls = List.of();
 
         private Builder(String prompt) {
             this.prompt = prompt;
@@ -288,6 +293,12 @@ public record ImageRequest(
             return this;
         }
 
+        /** Follows pictures by control nets, all at once. */
+        public Builder controls(List<Control> value) {
+            controls = value;
+            return this;
+        }
+
         /**
          * Makes the request.
          *
@@ -313,7 +324,8 @@ public record ImageRequest(
                     mask,
                     clipSkip,
                     sizes,
-                    plan);
+                    plan,
+                    controls);
         }
 
         private static int drawable(int side) {

@@ -148,6 +148,25 @@ public final class Picture {
         return new Picture(newWidth, newHeight, resized);
     }
 
+    /** What control nets take: [3][height][width], 0 to 1. */
+    float[] unitPlanes() {
+        int pixels = width * height;
+        float[] planes = new float[rgb.length];
+        for (int i = 0; i < planes.length; i++) {
+            planes[i] = (rgb[3 * (i % pixels) + i / pixels] & 0xff) / 255f;
+        }
+        return planes;
+    }
+
+    /**
+     * The edges in this picture, white on black, for control nets that read such; see {@link Canny}.
+     *
+     * @throws IllegalArgumentException if a threshold is not 0 to 1
+     */
+    public Picture edges(Canny canny) {
+        return canny.edges(this);
+    }
+
     /** What the VAE's encoder takes: [3][height][width], -1 to 1. */
     float[] planes() {
         return planes(null);

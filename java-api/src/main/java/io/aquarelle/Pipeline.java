@@ -2,6 +2,7 @@ package io.aquarelle;
 
 import io.aquarelle.model.CallControl;
 import io.aquarelle.model.Checkpoint;
+import io.aquarelle.model.ControlNet;
 import io.aquarelle.model.EngineOptions;
 import io.aquarelle.model.ModelFormatException;
 import io.aquarelle.model.ModelSpec;
@@ -128,6 +129,24 @@ public final class Pipeline implements AutoCloseable {
                 .schedule(defaults.schedule());
     }
 
+    /**
+     * Opens a control net for this pipeline's requests, which closes it. The same file is opened once.
+     *
+     * @param file with the names of CompVis or diffusers, of any format that {@link Checkpoint} knows
+     * @throws ModelFormatException if it is no control net or was made for another kind of model
+     * @throws IOException if it cannot be read
+     * @throws IllegalStateException if the pipeline is closed
+     */
+    public ControlNet controlNet(Path file) throws IOException {
+        turn.lock();
+        try {
+            requireOpen();
+            return model.controlNet(file);
+        } finally {
+            turn.unlock();
+        }
+    }
+
     /** Draws a request; see {@link #generate(ImageRequest, ProgressListener)}. */
     public List<GeneratedImage> generate(ImageRequest request) {
         return generate(request, ProgressListener.NONE);
@@ -230,16 +249,19 @@ public final class Pipeline implements AutoCloseable {
         CallControl outer = running; // not null when a listener draws
         try {
             running = control; // first, so that close() cancels what has passed the check
-            if (!open) {
-                throw new IllegalStateException(
-                        "the pipeline of " + model.checkpoint().path() + " is closed");
-            }
+            requireOpen();
             return task.apply(control);
         } catch (CancellationException e) {
             throw new GenerationCancelledException();
         } finally {
             running = outer;
             turn.unlock();
+        }
+    }
+
+    private void requireOpen() {
+        if (!open) {
+            throw new IllegalStateException("the pipeline of " + model.checkpoint().path() + " is closed");
         }
     }
 }

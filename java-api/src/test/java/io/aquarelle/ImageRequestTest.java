@@ -43,26 +43,22 @@ class ImageRequestTest {
     @Test
     void builderOfARequestMakesItsEqual() {
         var sizes = new PictureSizes(1, 2, 3, 4, 5, 6);
-        ImageRequest request = new ImageRequest(
-                "x",
-                "y",
-                64,
-                72,
-                3,
-                2.5f,
-                9,
-                "cpu",
-                "euler",
-                "karras",
-                List.of(),
-                null,
-                4,
-                null,
-                0.5f,
-                null,
-                2,
-                sizes,
-                new SelectiveGuidance(CallSelection.ALL));
+        ImageRequest request = ImageRequest.builder("x")
+                .negativePrompt("y")
+                .size(64, 72)
+                .steps(3)
+                .guidance(2.5f)
+                .seed(9)
+                .rng("cpu")
+                .sampler("euler")
+                .schedule("karras")
+                .batch(4)
+                .strength(0.5f)
+                .clipSkip(2)
+                .sizes(sizes)
+                .plan(new SelectiveGuidance(CallSelection.ALL))
+                .build();
+        assertNotEquals(request, ImageRequest.builder("x").seed(9).build());
         assertEquals(request, request.toBuilder().build());
         ImageRequest more =
                 request.toBuilder().sigmas(List.of(14f, 3f)).eta(0.5f).build();

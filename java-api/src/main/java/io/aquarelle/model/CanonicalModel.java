@@ -23,7 +23,8 @@ final class CanonicalModel {
     enum Network {
         UNET,
         VAE,
-        TEXT
+        TEXT,
+        CONTROL_NET
     }
 
     /** A file of a model, and which of its networks are used; an empty set stands for all there are. */
@@ -40,11 +41,12 @@ final class CanonicalModel {
 
     private static final Set<Long> OPEN_CLIP_WIDTHS = Set.of(1024L, 1280L);
 
-    /** A tensor that each UNet, VAE or text tower has, behind what its file puts before all of its names. */
+    /** A tensor that each UNet, VAE, text tower or control net has, behind what its file puts before all of its names. */
     private static final Pattern MARKER = Pattern.compile("(.*?)(out\\.2\\.weight|time_embedding\\.linear_1\\.weight"
             + "|(?:encoder|decoder)\\.mid\\.block_1\\.norm1\\.weight"
             + "|(?:encoder|decoder)\\.mid_block\\.resnets\\.0\\.norm1\\.weight"
-            + "|(?:text_model\\.)?embeddings\\.token_embedding\\.weight|token_embedding\\.weight)");
+            + "|(?:text_model\\.)?embeddings\\.token_embedding\\.weight|token_embedding\\.weight"
+            + "|input_hint_block\\.0\\.weight|controlnet_cond_embedding\\.conv_in\\.weight)");
 
     /** A network in a part: the prefix of its names there, the prefix that they get, the rules for what follows. */
     private static final class Found {
@@ -147,6 +149,8 @@ final class CanonicalModel {
                 network = new Found(part, Network.TEXT, prefix, isOpenClip(part, prefix, name), true);
             } else if (rest.equals("token_embedding.weight")) {
                 network = new Found(part, Network.TEXT, prefix, true, false);
+            } else if (rest.contains("hint_block") || rest.startsWith("controlnet_cond")) {
+                network = new Found(part, Network.CONTROL_NET, prefix, false, rest.startsWith("controlnet_cond"));
             }
             if (network != null) {
                 found.putIfAbsent(network.network + prefix, network);
@@ -201,6 +205,12 @@ final class CanonicalModel {
                         found.rules = found.huggingFace ? TensorNames.clipToOpenClip() : TensorNames.openClip();
                     }
                 }
+                case CONTROL_NET -> {
+                    found.target = ControlNet.PREFIX;
+                    found.rules = found.huggingFace
+                            ? TensorNames.diffusersControlNet(found.names())
+                            : TensorNames.compVisControlNet();
+                }
             }
         }
     }
@@ -209,7 +219,7 @@ final class CanonicalModel {
     private static boolean isXl(Found found) {
         return switch (found.network) {
             case UNET -> found.part.contents.tensors().containsKey(found.prefix + "add_embedding.linear_1.weight");
-            case VAE -> false;
+            case VAE, CONTROL_NET -> false;
             case TEXT -> found.prefix.startsWith(XL_TEXT);
         };
     }

@@ -73,6 +73,15 @@ final class TensorNames {
                 .rule("(?:input_blocks|middle_block|output_blocks|time_embed|label_emb|out)\\..*", "$0");
     }
 
+    /** A control net that has CompVis names. */
+    static TensorNames compVisControlNet() {
+        return new TensorNames()
+                .rule(
+                        "(?:input_blocks|middle_block|middle_block_out|time_embed|label_emb|zero_convs|input_hint_block"
+                                + "|control_add_embedding|task_embedding)(?:\\..*)?",
+                        "$0");
+    }
+
     /** A VAE that has CompVis names. */
     static TensorNames compVisVae() {
         return new TensorNames().rule("(?:encoder|decoder|quant_conv|post_quant_conv)\\..*", "$0");
@@ -207,6 +216,26 @@ final class TensorNames {
             }
         }
         return unet;
+    }
+
+    /**
+     * A control net in diffusers' names: those of a UNet's encoder, and the layers of its own.
+     *
+     * @param names all of the control net
+     */
+    static TensorNames diffusersControlNet(Set<String> names) {
+        TensorNames net = diffusersUNet(names);
+        String hint = "controlnet_cond_embedding.";
+        int blocks = count(names, hint + "blocks.");
+        net.rule(quote(hint + "conv_in.") + "(.*)", "input_hint_block.0.$1");
+        for (int i = 0; i < blocks; i++) {
+            // Activations, which have no tensors, are counted in CompVis' names.
+            net.rule(quote(hint + "blocks." + i + ".") + "(.*)", "input_hint_block." + 2 * (i + 1) + ".$1");
+        }
+        return net.rule(quote(hint + "conv_out.") + "(.*)", "input_hint_block." + 2 * (blocks + 1) + ".$1")
+                .rule("controlnet_down_blocks\\.(\\d+)\\.(weight|bias)", "zero_convs.$1.0.$2", Form.KERNEL)
+                .rule("controlnet_mid_block\\.(weight|bias)", "middle_block_out.0.$1", Form.KERNEL)
+                .rule("(control_add_embedding|task_embedding)(.*)", "$1$2");
     }
 
     private static void resnet(TensorNames unet, String from, String to) {

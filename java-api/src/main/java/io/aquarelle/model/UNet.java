@@ -26,6 +26,7 @@ public final class UNet extends Network {
     private final int labelWidth;
     private final int guidanceWidth;
     private final List<Unit> units;
+    private final int residuals;
 
     private UNet(Engine engine, Weights weights, String prefix, Heads heads) throws ModelFormatException {
         super("the UNet", weights, (arena, result, error) -> {
@@ -46,6 +47,7 @@ public final class UNet extends Network {
             labelWidth = aq_unet_info.label_width(info);
             guidanceWidth = aq_unet_info.guidance_width(info);
             units = readUnits(self, aq_unet_info.units(info), arena);
+            residuals = aq_unet_info.residuals(info);
         }
     }
 
@@ -108,6 +110,47 @@ public final class UNet extends Network {
     /** The parts of which a call can say what to do with them, in the order in which they run, each before its parts. */
     public List<Unit> units() {
         return units;
+    }
+
+    /** How many tensors a control net adds to it: one behind each input block, and one behind the middle block. */
+    public int residuals() {
+        return residuals;
+    }
+
+    /** The lengths of one image's residuals for latents of a size. */
+    synchronized long[] residualLengths(int height, int width) {
+        long[] lengths = new long[residuals];
+        long self = handle();
+        NativeCalls.run((arena, error) -> {
+            MemorySegment floats = arena.allocate(ValueLayout.JAVA_LONG, residuals);
+            int status = Aquarelle.aq_unet_get_residuals(self, height, width, floats, residuals, error);
+            MemorySegment.copy(floats, ValueLayout.JAVA_LONG, 0, lengths, 0, residuals);
+            return status;
+        });
+        return lengths;
+    }
+
+    /**
+     * Which residuals a call reads: those that units which it computes take.
+     *
+     * @param tokens length of the text embeddings
+     * @param actions as for a call
+     * @return one flag a residual
+     * @throws IllegalArgumentException if the actions cannot be followed
+     */
+    public synchronized boolean[] residualsRead(int height, int width, int tokens, List<Action> actions) {
+        boolean[] read = new boolean[residuals];
+        long self = handle();
+        NativeCalls.run((arena, error) -> {
+            MemorySegment flags = arena.allocate(residuals);
+            MemorySegment call = sizes(arena, 1, height, width, tokens, actions);
+            int status = Aquarelle.aq_unet_get_residuals_read(self, call, flags, residuals, error);
+            for (int i = 0; i < residuals; i++) {
+                read[i] = flags.get(ValueLayout.JAVA_BYTE, i) != 0;
+            }
+            return status;
+        });
+        return read;
     }
 
     /**
@@ -184,6 +227,24 @@ public final class UNet extends Network {
      * @param caches one for each image, where what is stored and reused lies; empty if nothing is
      * @throws IllegalArgumentException as above, or if the actions cannot be followed; the message names the unit
      */
+    public Evaluation evaluate(
+            float[] latents,
+            float[] timesteps,
+            Condition condition,
+            int height,
+            int width,
+            List<Action> actions,
+            List<FeatureCache> caches,
+            @Nullable CallControl control) {
+        return evaluate(latents, timesteps, condition, height, width, actions, caches, List.of(), control);
+    }
+
+    /**
+     * Evaluates a part of the network on a batch, with what control nets add to it.
+     *
+     * @param residuals one for each image; empty for none
+     * @throws IllegalArgumentException as above
+     */
     public synchronized Evaluation evaluate(
             float[] latents,
             float[] timesteps,
@@ -192,6 +253,7 @@ public final class UNet extends Network {
             int width,
             List<Action> actions,
             List<FeatureCache> caches,
+            List<Residuals> residuals,
             @Nullable CallControl control) {
         int batch = timesteps.length;
         requireLength("latents", latents.length, batch, inChannels, height, width);
@@ -221,6 +283,10 @@ public final class UNet extends Network {
                 long[] handles = caches.stream().mapToLong(NativeObject::handle).toArray();
                 aq_unet_call.caches(call, arena.allocateFrom(ValueLayout.JAVA_LONG, handles));
                 aq_unet_call.cache_count(call, handles.length);
+            }
+            if (!residuals.isEmpty()) {
+                aq_unet_call.residuals(call, Residuals.pointers(arena, residuals, batch));
+                aq_unet_call.residual_count(call, residuals.getFirst().length());
             }
             aq_unet_call.work(call, done);
             int status = Aquarelle.aq_unet_evaluate(self, call, segment(control), error);

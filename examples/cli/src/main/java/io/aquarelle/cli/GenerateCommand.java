@@ -150,6 +150,9 @@ final class GenerateCommand extends ModelCommand {
     @ArgGroup(validate = false)
     private PlanOptions plan = new PlanOptions();
 
+    @ArgGroup(validate = false)
+    private ControlOptions control = new ControlOptions();
+
     private final Map<Path, Picture> pictures = new HashMap<>();
 
     GenerateCommand(Context context) {
@@ -184,6 +187,7 @@ final class GenerateCommand extends ModelCommand {
         Path model = requireModel();
         // Wrong options come to light before the model is read.
         request(ImageRequest.builder(prompt()));
+        control.requireFit(this::picture);
         OutputFile.requireEnding(output, ".png");
         List<Path> files = OutputFile.series(output, batch);
         if (!plan.dryRun) {
@@ -197,7 +201,7 @@ final class GenerateCommand extends ModelCommand {
                 tell("%s", NativeRuntime.describe());
                 tell("%s: %s, threads %d", model, pipeline.spec().family().title(), threads);
                 context.interrupt().onRequest(pipeline::cancel);
-                ImageRequest request = request(pipeline.request(prompt()));
+                ImageRequest request = request(control.open(pipeline, pipeline.request(prompt()), this::picture));
                 plan.requireFit(pipeline, request);
                 if (plan.dryRun) {
                     bar.clear();

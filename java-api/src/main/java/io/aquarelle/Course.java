@@ -1,6 +1,5 @@
 package io.aquarelle;
 
-import io.aquarelle.model.TextEncoder;
 import io.aquarelle.model.UNet;
 import io.aquarelle.plan.Branches;
 import io.aquarelle.plan.Run;
@@ -12,54 +11,77 @@ import io.aquarelle.sampling.SamplerOptions;
 import io.aquarelle.sampling.Samplers;
 import io.aquarelle.sampling.SigmaSchedules;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.function.Function;
 
 /**
- * A request's way from noise to a latent, as far as it is known before anything is computed.
+ * A pass' way from noise to a latent, as far as it is known before anything is computed.
  *
+ * @param request in the size of the pass
  * @param sigmas noise levels, the last of them 0
- * @param guidance the scale between the branches; 1 needs one of them only
+ * @param mixture what is guided
  * @param run the calls of the UNet
  */
-record Course(Model model, ImageRequest request, Sampler sampler, float[] sigmas, float guidance, Run run) {
-    static Course of(ImageRequest request, Model model) {
-        requireClipSkip(request, model);
-        Sampler sampler = Samplers.byName(request.sampler(), new SamplerOptions(request.eta(), model.noiseSchedule()));
-        float[] sigmas =
-                StartPicture.sigmas(allSigmas(request, model), request.image() == null ? 1 : request.strength());
-        UNet unet = model.networks().unet();
-        // Consistency models know the scale of themselves.
-        float guidance = unet.guidanceWidth() > 0 ? 1 : request.guidance();
-        var calls = CallRecorder.calls(sampler, sigmas, model.noiseSchedule());
-        return new Course(model, request, sampler, sigmas, guidance, new Run(calls, unet.units(), guidance != 1));
+record Course(Model model, ImageRequest request, Sampler sampler, float[] sigmas, Mixture mixture, Run run) {
+    /** A second pass runs as many of these parts of its steps as A1111's does. */
+    private static final float MOST_STRENGTH = 0.999f;
+
+    /** The passes of a request: one, or two that differ in size. */
+    static List<Course> of(ImageRequest request, Model model) {
+        float[] sigmas = StartPicture.sigmas(
+                allSigmas(request, request.steps(), model), request.image() == null ? 1 : request.strength());
+        Course first = of(request, sigmas, model);
+        Hires hires = request.hires();
+        if (hires == null) {
+            return List.of(first);
+        }
+        ImageRequest larger =
+                request.toBuilder().size(hires.width(), hires.height()).build();
+        return List.of(first, of(larger, secondSigmas(request, hires, model), model));
     }
 
-    private static float[] allSigmas(ImageRequest request, Model model) {
+    private static Course of(ImageRequest request, float[] sigmas, Model model) {
+        Sampler sampler = Samplers.byName(request.sampler(), new SamplerOptions(request.eta(), model.noiseSchedule()));
+        Mixture mixture = Mixture.of(request, model);
+        var calls = CallRecorder.calls(sampler, sigmas, model.noiseSchedule());
+        Run run = new Run(calls, model.networks().unet().units(), mixture != Mixture.PROMPT);
+        return new Course(model, request, sampler, sigmas, mixture, run);
+    }
+
+    private static float[] allSigmas(ImageRequest request, int steps, Model model) {
         if (!request.sigmas().isEmpty()) {
             return SigmaSchedules.custom(request.sigmas());
         }
         // It has levels for each of the two.
         boolean xl = model.spec().family().isXl() && request.schedule().equals("ays");
-        return SigmaSchedules.byName(xl ? "ays_sdxl" : request.schedule())
-                .sigmas(model.noiseSchedule(), request.steps());
+        return SigmaSchedules.byName(xl ? "ays_sdxl" : request.schedule()).sigmas(model.noiseSchedule(), steps);
     }
 
-    private static void requireClipSkip(ImageRequest request, Model model) {
-        int layers = model.networks().text().stream()
-                .mapToInt(TextEncoder::layers)
-                .min()
-                .orElseThrow();
-        if (request.clipSkip() > layers) {
-            throw new IllegalArgumentException(
-                    "clip skip is " + request.clipSkip() + "; the text encoder has " + layers + " layers");
+    /** The last levels of a schedule that is long enough for all steps to lie in it, as A1111's second pass. */
+    private static float[] secondSigmas(ImageRequest request, Hires hires, Model model) {
+        if (hires.strength() == 0) {
+            return new float[] {0};
         }
+        int steps = hires.steps() > 0 ? hires.steps() : request.steps();
+        int all = Math.max((int) (steps / Math.min(hires.strength(), MOST_STRENGTH)), steps);
+        float[] sigmas = allSigmas(request.toBuilder().sigmas(List.of()).build(), Math.min(all, 1000), model);
+        return Arrays.copyOfRange(sigmas, Math.max(sigmas.length - 1 - steps, 0), sigmas.length);
     }
 
     int steps() {
         return sigmas.length - 1;
+    }
+
+    /** The size of the latent. */
+    int height() {
+        return request.height() / model.networks().vae().factor();
+    }
+
+    int width() {
+        return request.width() / model.networks().vae().factor();
     }
 
     /** What each call of the UNet computes. */
@@ -69,23 +91,10 @@ record Course(Model model, ImageRequest request, Sampler sampler, float[] sigmas
 
     /** The same with the work that it comes to. */
     List<PlannedCall> explain() {
-        UNet unet = model.networks().unet();
         List<StepPlan> plans = plans();
         List<StepPlan> full = run.plan(StepPolicy.FULL);
-        int height = request.height() / model.networks().vae().factor();
-        int width = request.width() / model.networks().vae().factor();
-        int tokens = TextEmbedding.length(request.prompt());
-        int negativeTokens = TextEmbedding.length(request.negativePrompt());
         Map<StepPlan, Work> known = new HashMap<>();
-        Function<StepPlan, Work> estimate = plan -> {
-            if (plan.branches() == Branches.BOTH && tokens == negativeTokens) {
-                return unet.estimate(2, height, width, tokens, plan.actions());
-            }
-            Work conditional = unet.estimate(1, height, width, tokens, plan.actions());
-            return plan.branches() == Branches.CONDITIONAL
-                    ? conditional
-                    : conditional.plus(unet.estimate(1, height, width, negativeTokens, plan.actions()));
-        };
+        Function<StepPlan, Work> estimate = this::estimate;
         List<PlannedCall> explained = new ArrayList<>();
         for (int i = 0; i < plans.size(); i++) {
             Work work = known.computeIfAbsent(plans.get(i), estimate);
@@ -93,5 +102,17 @@ record Course(Model model, ImageRequest request, Sampler sampler, float[] sigmas
             explained.add(new PlannedCall(run.calls().get(i), plans.get(i), work, work.multiplyAdds() / whole));
         }
         return explained;
+    }
+
+    private Work estimate(StepPlan plan) {
+        UNet unet = model.networks().unet();
+        int tokens = TextEmbedding.length(request.prompt());
+        int negativeTokens = TextEmbedding.length(request.negativePrompt());
+        int others = plan.branches() == Branches.CONDITIONAL ? 0 : Math.max(mixture.branches(), 2) - 1;
+        if (others == 0 || tokens == negativeTokens) {
+            return unet.estimate(1 + others, height(), width(), tokens, plan.actions());
+        }
+        return unet.estimate(1, height(), width(), tokens, plan.actions())
+                .plus(unet.estimate(others, height(), width(), negativeTokens, plan.actions()));
     }
 }

@@ -27,8 +27,6 @@ final class GuidedDenoiser implements Denoiser, AutoCloseable {
     private final List<StepPlan> plans;
     private final Guidance guidance;
     private final Controls controls;
-    private final int height;
-    private final int width;
     private final CallControl control;
     private final List<FeatureCache> caches; // of each branch; empty if no plan stores
     private int next;
@@ -38,19 +36,16 @@ final class GuidedDenoiser implements Denoiser, AutoCloseable {
     /**
      * Guides a UNet down a course.
      *
-     * @param height of the latent, as is {@code width}
      * @param controls of the same course
      */
     GuidedDenoiser(
-            Model model, Course course, Guidance guidance, Controls controls, int height, int width, CallControl control) {
+            Model model, Course course, Guidance guidance, Controls controls, CallControl control) {
         this.model = model;
         this.unet = model.networks().unet();
         this.course = course;
         this.plans = course.plans();
         this.guidance = guidance;
         this.controls = controls;
-        this.height = height;
-        this.width = width;
         this.control = control;
         controls.restart();
         boolean stores =
@@ -143,7 +138,7 @@ final class GuidedDenoiser implements Denoiser, AutoCloseable {
                 controls.residuals(input, timesteps, condition, plan, step, course.steps(), numbers, control);
         List<FeatureCache> stored = caches.isEmpty() ? caches : caches.subList(first, first + images);
         Evaluation evaluation = unet.evaluate(
-                input, timesteps, condition, height, width, plan.actions(), stored, residuals, control);
+                input, timesteps, condition, course.height(), course.width(), plan.actions(), stored, residuals, control);
         calls += images;
         work = work.plus(evaluation.work());
         int half = evaluation.output().length / images;

@@ -39,6 +39,10 @@ import org.jspecify.annotations.Nullable;
  * @param sizes what SDXL is told of the picture's sizes; null for the size to draw. Other models take none
  * @param plan what the UNet leaves out to be faster; {@link StepPolicy#FULL} is nothing
  * @param controls pictures that the drawing follows; empty for none
+ * @param hires a second pass at a larger size, of which the first one draws {@code width} and {@code height}; null for
+ *     none
+ * @param variation turns the starting noise a little; with strength 0, not at all
+ * @param imageGuidance how strongly models that edit a picture (InstructPix2Pix) keep to it; others take none
  */
 public record ImageRequest(
         String prompt,
@@ -60,7 +64,16 @@ public record ImageRequest(
         int clipSkip,
         @Nullable PictureSizes sizes,
         StepPolicy plan,
-        List<Control> controls) {
+        List<Control> controls,
+        @Nullable Hires hires,
+        Variation variation,
+        float imageGuidance) {
+    /** How far from a picture to start from, where nothing is said. */
+    static final float STRENGTH = 0.75f;
+
+    /** How strongly editing models keep to the picture, where nothing is said; as in InstructPix2Pix. */
+    private static final float IMAGE_GUIDANCE = 1.5f;
+
     private static final int MAX_SIDE = Picture.MAX_SIDE;
     private static final int DEFAULT_SIDE = 512;
     private static final int MAX_COUNT = 1000;
@@ -90,6 +103,10 @@ public record ImageRequest(
         RandomSources.byName(rng, seed);
         Samplers.byName(sampler);
         SamplerOptions.requireEta(eta);
+        if (!Float.isFinite(imageGuidance) || Math.abs(imageGuidance) > MAX_COUNT) {
+            throw new IllegalArgumentException("image guidance is " + imageGuidance + "; it must be a number from -"
+                    + MAX_COUNT + " to " + MAX_COUNT);
+        }
         if (!(strength >= 0 && strength <= 1)) {
             throw new IllegalArgumentException("strength is " + strength + "; it must be 0 to 1");
         }
@@ -107,7 +124,7 @@ public record ImageRequest(
         }
     }
 
-    private static void requireSide(String name, int side) {
+    static void requireSide(String name, int side) {
         requireRange(name, side, PIXELS_PER_CELL, MAX_SIDE);
         if (side % PIXELS_PER_CELL != 0) {
             int near = Math.round(side / (float) PIXELS_PER_CELL) * PIXELS_PER_CELL;
@@ -152,7 +169,24 @@ public record ImageRequest(
                 .clipSkip(clipSkip)
                 .sizes(sizes)
                 .plan(plan)
-                .controls(controls);
+                .controls(controls)
+                .hires(hires)
+                .variation(variation)
+                .imageGuidance(imageGuidance);
+    }
+
+    /** The seed of one picture of the batch: a variation keeps it and counts its own. */
+    long seedOf(int image) {
+        return variation.strength() > 0 ? seed : seed + image;
+    }
+
+    /** A request for one picture of the batch alone. */
+    public ImageRequest only(int image) {
+        return toBuilder()
+                .batch(1)
+                .seed(seedOf(image))
+                .variation(new Variation(variation.seed() + image, variation.strength()))
+                .build();
     }
 
     /** Collects the parts of a request; see {@link ImageRequest} for their meaning. */
@@ -174,12 +208,15 @@ public record ImageRequest(
         private @Nullable Float eta;
         private int batch = 1;
         private @Nullable Picture image;
-        private float strength = 0.75f;
+        private float strength = STRENGTH;
         private @Nullable Picture mask;
         private int clipSkip = 0;
         private @Nullable PictureSizes sizes;
         private StepPolicy plan = StepPolicy.FULL;
         private List<Control> controls = List.of();
+        private @Nullable Hires hires;
+        private Variation variation = Variation.NONE;
+        private float imageGuidance = IMAGE_GUIDANCE;
 
         private Builder(String prompt) {
             this.prompt = prompt;
@@ -299,6 +336,22 @@ public record ImageRequest(
             return this;
         }
 
+        /** Draws a second time at a larger size. */
+        public Builder hires(@Nullable Hires value) {
+            hires = value;
+            return this;
+        }
+
+        public Builder variation(Variation value) {
+            variation = value;
+            return this;
+        }
+
+        public Builder imageGuidance(float value) {
+            imageGuidance = value;
+            return this;
+        }
+
         /**
          * Makes the request.
          *
@@ -325,7 +378,10 @@ public record ImageRequest(
                     clipSkip,
                     sizes,
                     plan,
-                    controls);
+                    controls,
+                    hires,
+                    variation,
+                    imageGuidance);
         }
 
         private static int drawable(int side) {

@@ -43,8 +43,14 @@ final class Infotext {
         settings.put("Seed", Long.toUnsignedString(seed));
         settings.put("Size", request.width() + "x" + request.height());
         settings.put("Model", name(model));
-        if (request.image() != null) {
-            settings.put("Denoising strength", number(request.strength()));
+        if (request.variation().strength() > 0) {
+            settings.put("Variation seed", Long.toUnsignedString(request.variation().seed()));
+            settings.put("Variation seed strength", number(request.variation().strength()));
+        }
+        Hires hires = request.hires();
+        if (request.image() != null || hires != null) {
+            // A1111 has no second pass of pictures from pictures, and one key for both.
+            settings.put("Denoising strength", number(hires == null ? request.strength() : hires.strength()));
         }
         if (request.clipSkip() > 1) {
             settings.put("Clip skip", String.valueOf(request.clipSkip()));
@@ -56,6 +62,13 @@ final class Infotext {
         String rng = RandomSources.displayName(request.rng());
         if (!rng.equals(ASSUMED_RNG)) {
             settings.put("RNG", rng);
+        }
+        if (hires != null) {
+            settings.put("Hires resize", hires.width() + "x" + hires.height());
+            if (hires.steps() > 0) {
+                settings.put("Hires steps", String.valueOf(hires.steps()));
+            }
+            settings.put("Hires upscaler", hires.upscaler().title());
         }
         settings.put("Version", "Aquarelle " + Version.current());
         return text(request.prompt(), request.negativePrompt(), settings);

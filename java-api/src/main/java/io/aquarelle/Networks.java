@@ -46,6 +46,11 @@ record Networks(Engine engine, List<TextEncoder> text, UNet unet, Autoencoder va
         }
     }
 
+    /** Whether the UNet takes a picture to edit beside the latent (InstructPix2Pix). */
+    boolean edits() {
+        return unet.inChannels() == 2 * vae.latentChannels();
+    }
+
     private void requireFit(Checkpoint checkpoint, ModelFamily family) throws ModelFormatException {
         int width = text.stream().mapToInt(TextEncoder::width).sum();
         if (width != unet.contextWidth()) {

@@ -126,7 +126,9 @@ public final class Pipeline implements AutoCloseable {
                 .steps(defaults.steps())
                 .guidance(defaults.guidance())
                 .sampler(defaults.sampler())
-                .schedule(defaults.schedule());
+                .schedule(defaults.schedule())
+                // Models that edit get the picture beside noise alone.
+                .strength(model.networks().edits() ? 1 : ImageRequest.STRENGTH);
     }
 
     /**
@@ -220,12 +222,15 @@ public final class Pipeline implements AutoCloseable {
     }
 
     /**
-     * What each call of the UNet computes for one picture of a request, in their order.
+     * What each call of the UNet computes for one picture of a request, in their order; those of a second pass follow,
+     * counted from 0 again.
      *
      * @throws IllegalArgumentException if the request's plan does not suit this model and the request
      */
     public List<StepPlan> plan(ImageRequest request) {
-        return Course.of(request, model).plans();
+        return Drawing.courses(model, request).stream()
+                .flatMap(course -> course.plans().stream())
+                .toList();
     }
 
     /**
@@ -236,7 +241,9 @@ public final class Pipeline implements AutoCloseable {
      * @throws IllegalStateException if the pipeline is closed
      */
     public List<PlannedCall> explain(ImageRequest request) {
-        return taken(new CallControl(), control -> Course.of(request, model).explain());
+        return taken(new CallControl(), control -> Drawing.courses(model, request).stream()
+                        .flatMap(course -> course.explain().stream())
+                        .toList());
     }
 
     private List<GeneratedImage> generate(ImageRequest request, ProgressListener listener, CallControl control) {

@@ -118,8 +118,8 @@ final class GenerateCommand extends ModelCommand {
     @Option(
             names = "--strength",
             paramLabel = "0-1",
-            description = "How far from that picture (${DEFAULT-VALUE}): 0 keeps it.")
-    private float strength = 0.75f;
+            description = "How far from that picture: 0 keeps it; without it 0.75, or 1 for models that edit pictures.")
+    private Float strength;
 
     @Option(
             names = "--mask",
@@ -149,6 +149,9 @@ final class GenerateCommand extends ModelCommand {
 
     @ArgGroup(validate = false)
     private PlanOptions plan = new PlanOptions();
+
+    @ArgGroup(validate = false)
+    private PassOptions passes = new PassOptions();
 
     @ArgGroup(validate = false)
     private ControlOptions control = new ControlOptions();
@@ -288,10 +291,11 @@ final class GenerateCommand extends ModelCommand {
         set(request, "--sigmas", it -> it.sigmas(sigmas));
         set(request, "--eta", it -> it.eta(eta));
         set(request, "--init-img", it -> it.image(picture(initImage)));
-        set(request, "--strength", it -> it.strength(strength));
+        set(request, "--strength", strength, ImageRequest.Builder::strength);
         set(request, "--mask", it -> it.mask(picture(mask)));
         set(request, "--clip-skip", it -> it.clipSkip(clipSkip));
         set(request, "--batch-count", it -> it.batch(batch));
+        passes.set(request);
         request.plan(plan.policy());
         if (seed >= 0) {
             request.seed(seed);
@@ -328,8 +332,7 @@ final class GenerateCommand extends ModelCommand {
             Pipeline pipeline, ImageRequest batch, int index, Path file, PhaseClock clock, ProgressBar bar)
             throws IOException {
         long start = System.nanoTime();
-        var request = batch.toBuilder().seed(batch.seed() + index).batch(1).build();
-        GeneratedImage image = pipeline.generate(request, clock).getFirst();
+        GeneratedImage image = pipeline.generate(batch.only(index), clock).getFirst();
         image.writePng(file);
         if (!json) {
             bar.clear();

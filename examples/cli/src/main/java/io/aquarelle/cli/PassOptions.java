@@ -1,0 +1,106 @@
+package io.aquarelle.cli;
+
+import io.aquarelle.Hires;
+import io.aquarelle.ImageRequest;
+import io.aquarelle.Variation;
+import java.util.Iterator;
+import java.util.function.Supplier;
+import picocli.CommandLine.Option;
+
+/** Options of a second pass, of variations, and of models that edit pictures. */
+final class PassOptions {
+    private static final int PIXELS_PER_CELL = 8;
+
+    @Option(
+            names = "--hires",
+            description = "Draw at the size asked for, enlarge that, and draw once more at the larger size.")
+    private boolean hires;
+
+    @Option(names = "--hires-scale", paramLabel = "FACTOR", description = "How much to enlarge (${DEFAULT-VALUE}).")
+    private float scale = 2;
+
+    @Option(names = "--hires-width", paramLabel = "PIXELS", description = "Width of the result instead.")
+    private Integer width;
+
+    @Option(names = "--hires-height", paramLabel = "PIXELS", description = "Height of the result instead.")
+    private Integer height;
+
+    @Option(
+            names = "--hires-steps",
+            paramLabel = "N",
+            description = "Steps of the second pass; 0, the default, as many as the first.")
+    private int steps;
+
+    @Option(
+            names = "--hires-denoising-strength",
+            paramLabel = "0-1",
+            description = "How far from the enlarged picture (${DEFAULT-VALUE}).")
+    private float strength = Hires.STRENGTH;
+
+    @Option(
+            names = "--hires-upscaler",
+            paramLabel = "NAME",
+            completionCandidates = UpscalerNames.class,
+            description = "What enlarges (${DEFAULT-VALUE}): ${COMPLETION-CANDIDATES}.")
+    private String upscaler = Hires.Upscaler.LATENT.title();
+
+    @Option(
+            names = "--variation-seed",
+            paramLabel = "SEED",
+            description = "Turn the noise towards that of another seed, which grows by 1 with each picture of a batch.")
+    private long variationSeed;
+
+    @Option(
+            names = "--variation-strength",
+            paramLabel = "0-1",
+            description = "How far (${DEFAULT-VALUE}): 1 is the noise of that seed.")
+    private float variationStrength;
+
+    @Option(
+            names = "--img-cfg-scale",
+            paramLabel = "SCALE",
+            description = "How strongly models that edit pictures (InstructPix2Pix) keep to the picture (1.5).")
+    private Float imageGuidance;
+
+    /** Sets what was given; a size that was not asked for is that of the request so far. */
+    void set(ImageRequest.Builder request) {
+        ModelCommand.set(
+                request,
+                "--variation-strength",
+                it -> it.variation(option("--variation-strength", () -> new Variation(variationSeed, variationStrength))));
+        ModelCommand.set(request, "--img-cfg-scale", imageGuidance, ImageRequest.Builder::imageGuidance);
+        if (hires) {
+            ImageRequest base = request.build();
+            ModelCommand.set(request, "--hires", it -> it.hires(option("--hires", () -> hires(base))));
+        }
+    }
+
+    private Hires hires(ImageRequest base) {
+        return new Hires(
+                width != null ? width : height != null ? height : scaled(base.width()),
+                height != null ? height : width != null ? width : scaled(base.height()),
+                Hires.Upscaler.byName(upscaler),
+                steps,
+                strength);
+    }
+
+    private int scaled(int side) {
+        return Math.round(side * scale / PIXELS_PER_CELL) * PIXELS_PER_CELL;
+    }
+
+    private static <T> T option(String name, Supplier<T> value) {
+        try {
+            return value.get();
+        } catch (IllegalArgumentException e) {
+            throw new BadInputException(name, e);
+        }
+    }
+
+    /** Names for the help text. */
+    private static final class UpscalerNames implements Iterable<String> {
+        @Override
+        public Iterator<String> iterator() {
+            return Hires.Upscaler.names().iterator();
+        }
+    }
+}

@@ -1,0 +1,208 @@
+package io.aquarelle;
+
+import io.aquarelle.Progress.Phase;
+import io.aquarelle.model.Autoencoder;
+import io.aquarelle.model.CallControl;
+import io.aquarelle.model.UNet.Condition;
+import io.aquarelle.plan.Work;
+import io.aquarelle.sampling.NoiseSource;
+import io.aquarelle.sampling.RandomSources;
+import java.util.Arrays;
+import java.util.List;
+import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
+
+/** One pass of a request's drawing, at one size: what all its pictures share, and how a latent is sampled. */
+final class Pass implements AutoCloseable {
+    /** Scores that a refiner is told of the prompt's picture and of the negative prompt's, as in A1111. */
+    private static final float AESTHETICS = 6;
+
+    private static final float NEGATIVE_AESTHETICS = 2.5f;
+
+    private final Model model;
+    private final Networks networks;
+    private final Course course;
+    private final ImageRequest request;
+    private final ProgressListener listener;
+    private final CallControl control;
+    private final @Nullable Picture picture; // to start from, and the mask on it, in the size of the pass
+    private final @Nullable Picture mask;
+    private final Controls controls;
+    private StartPicture start = StartPicture.NONE;
+    private Guidance guidance = new Guidance(List.of(), 1, 1);
+
+    /** What the UNet did in a pass. */
+    record Result(float[] latent, int calls, Work work) {}
+
+    /**
+     * Prepares a pass.
+     *
+     * @throws IllegalArgumentException if the request asks for what the model lacks
+     */
+    Pass(Model model, Course course, ProgressListener listener, CallControl control) {
+        this.model = model;
+        networks = model.networks();
+        this.course = course;
+        request = course.request();
+        this.listener = listener;
+        this.control = control;
+        picture = fitted(request.image());
+        mask = picture == null ? null : fitted(request.mask());
+        controls = new Controls(
+                networks.unet(),
+                request.controls(),
+                course.height(),
+                course.width(),
+                networks.vae().factor());
+    }
+
+    private @Nullable Picture fitted(@Nullable Picture given) {
+        return given == null ? null : given.fitted(request.width(), request.height());
+    }
+
+    /** Encodes the pictures that the UNet gets, and puts them beside the prompts. */
+    void prepare(TextEmbedding prompt, TextEmbedding negative) {
+        if (picture != null) {
+            listener.progress(new Progress(Phase.ENCODE, 0, 0, 1));
+            start = startFrom(picture);
+            listener.progress(new Progress(Phase.ENCODE, 0, 1, 1));
+        }
+        float[] beside = beside();
+        var branches = Stream.of(
+                new Guidance.Branch(condition(prompt, AESTHETICS), beside),
+                new Guidance.Branch(condition(negative, NEGATIVE_AESTHETICS), beside),
+                new Guidance.Branch(condition(negative, NEGATIVE_AESTHETICS), new float[beside.length]));
+        // Samplers may ask for the negative prompt's estimate without guidance too.
+        int count = Math.max(course.mixture().branches(), 2);
+        guidance = new Guidance(
+                branches.limit(count).toList(),
+                networks.unet().guidanceWidth() > 0 ? 1 : request.guidance(),
+                request.imageGuidance());
+    }
+
+    private Condition condition(TextEmbedding text, float aesthetics) {
+        PictureSizes sizes =
+                request.sizes() == null ? PictureSizes.of(request.width(), request.height()) : request.sizes();
+        return Conditioning.of(text, networks.unet(), model.spec().family(), sizes, aesthetics, request.guidance());
+    }
+
+    /** A picture in the pass' size, encoded. */
+    StartPicture startFrom(Picture picture) {
+        Autoencoder vae = networks.vae();
+        float[] moments = vae.encode(picture.planes(), 1, course.height(), course.width(), control);
+        return new StartPicture(moments, model.spec().latentScale(), cells());
+    }
+
+    private float @Nullable [] cells() {
+        return mask == null ? null : StartPicture.cells(mask, networks.vae().factor());
+    }
+
+    /**
+     * What inpainting and editing models get behind the latent. For inpainting that is the mask of what is drawn anew,
+     * and the latent of the picture with grey in its place; without a picture, all of it. For editing it is the latent of
+     * the picture, the mode of its distribution and unscaled (Brooks et al., section 3.2); 0 without one.
+     */
+    private float[] beside() {
+        int cells = course.height() * course.width();
+        int latent = networks.vae().latentChannels() * cells;
+        float[] beside = new float[networks.unet().inChannels() * cells - latent];
+        if (beside.length > latent) {
+            float[] drawn = start.mask();
+            if (drawn == null) {
+                Arrays.fill(beside, 0, cells, 1);
+            } else {
+                System.arraycopy(drawn, 0, beside, 0, cells);
+            }
+            if (networks.vae().hasEncoder()) {
+                float[] moments = networks.vae().encode(unmasked(), 1, course.height(), course.width(), control);
+                for (int i = 0; i < latent; i++) {
+                    beside[cells + i] = moments[i] * model.spec().latentScale();
+                }
+            }
+        } else if (picture != null) {
+            System.arraycopy(start.moments(), 0, beside, 0, beside.length);
+        }
+        return beside;
+    }
+
+    /** [3][height][width] of the image to start from with grey where it is drawn anew. */
+    private float[] unmasked() {
+        return picture == null || mask == null
+                ? new float[3 * request.width() * request.height()]
+                : picture.planes(mask);
+    }
+
+    /** Samples the latent of a picture from what the request starts from. */
+    Result sample(int image) {
+        NoiseSource noise = noise(image);
+        float[] fresh = start(noise, image);
+        float[] kept = start.latent(noise(image), fresh.length);
+        return sample(image, noise, fresh, kept, request.strength());
+    }
+
+    /** Samples the latent of a picture from one of an earlier pass, [channels][height][width] in this pass' size. */
+    Result sample(int image, float[] latent) {
+        NoiseSource noise = noise(image);
+        start = new StartPicture(new float[0], 1, cells());
+        return sample(image, noise, start(noise, image), latent, 0);
+    }
+
+    private Result sample(int image, NoiseSource noise, float[] fresh, float[] kept, float strength) {
+        float[] noised = start.noised(kept, fresh, course.sigmas()[0], strength);
+        int steps = course.steps();
+        listener.progress(new Progress(Phase.DENOISE, image, 0, steps));
+        if (steps == 0) {
+            return new Result(noised, 0, Work.NONE);
+        }
+        try (GuidedDenoiser denoiser = new GuidedDenoiser(model, course, guidance, controls, control)) {
+            float[] latent = start.sample(
+                    course.sampler(),
+                    denoiser,
+                    kept,
+                    noised,
+                    course.sigmas(),
+                    noise,
+                    (step, denoised) -> listener.progress(new Progress(Phase.DENOISE, image, step + 1, steps)));
+            return new Result(latent, denoiser.calls(), denoiser.work());
+        }
+    }
+
+    /** The source of a picture's noise. */
+    NoiseSource noise(int image) {
+        return RandomSources.byName(request.rng(), request.seedOf(image));
+    }
+
+    /** The noise that a picture starts from, the first that its source gives. */
+    private float[] start(NoiseSource noise, int image) {
+        Variation variation = request.variation();
+        NoiseSource other = RandomSources.byName(request.rng(), variation.seed() + image);
+        return variation.noise(
+                noise, other, networks.vae().latentChannels(), course.height(), course.width());
+    }
+
+    /** What is decoded of this pass' latent. Where a mask says so, the pixels of the picture stay, as in A1111. */
+    Picture decoded(float[] latent) {
+        float[] unscaled = latent.clone();
+        for (int i = 0; i < unscaled.length; i++) {
+            unscaled[i] /= model.spec().latentScale();
+        }
+        float[] planes = networks.vae().decode(unscaled, 1, course.height(), course.width(), control);
+        for (float value : planes) {
+            if (!Float.isFinite(value)) {
+                throw new IllegalStateException(model.checkpoint().path()
+                        + " computed values that are no numbers; it is damaged, or the guidance is too strong");
+            }
+        }
+        Picture drawn = Picture.of(request.width(), request.height(), planes);
+        return picture == null || mask == null ? drawn : picture.under(drawn, mask);
+    }
+
+    Course course() {
+        return course;
+    }
+
+    @Override
+    public void close() {
+        controls.close();
+    }
+}

@@ -160,6 +160,30 @@ AQ_API aq_status aq_text_encoder_get_info(aq_handle encoder, aq_text_encoder_inf
 AQ_API aq_status aq_text_encoder_encode(aq_handle encoder, const aq_text_encoder_call *call, aq_control *control,
                                         aq_error *error);
 
+// CLIP image tower, by the names of Hugging Face: pictures to projected embeddings.
+typedef struct aq_image_encoder_options {
+    const char *prefix;  // before "vision_model.embeddings.patch_embedding.weight" and "visual_projection.weight"
+    int32_t heads;       // 0: 16, as in ViT-L, ViT-H and ViT-bigG
+} aq_image_encoder_options;
+
+typedef struct aq_image_encoder_info {
+    int32_t side;   // of the square picture that it takes, in pixels
+    int32_t width;  // of the embedding
+} aq_image_encoder_info;
+
+typedef struct aq_image_encoder_call {
+    const float *pictures;  // [images][3][side][side], less CLIP's mean and divided by its deviation
+    float *output;          // [images][width]: the projection of the first token of the last layer, after its norm
+    uint64_t picture_count, output_count;  // in floats
+    int32_t images;
+} aq_image_encoder_call;
+
+AQ_API aq_status aq_image_encoder_create(aq_handle engine, aq_handle weights, const aq_image_encoder_options *options,
+                                         aq_handle *encoder, aq_error *error);
+AQ_API aq_status aq_image_encoder_get_info(aq_handle encoder, aq_image_encoder_info *info, aq_error *error);
+AQ_API aq_status aq_image_encoder_encode(aq_handle encoder, const aq_image_encoder_call *call, aq_control *control,
+                                         aq_error *error);
+
 // UNet of the latent diffusion family (CompVis names): noisy latent, timestep and text embedding to the network's
 // raw output (eps or v).
 typedef struct aq_unet_options {
@@ -214,6 +238,15 @@ typedef struct aq_unet_work {
     double multiply_adds;  // of all images, a convolution counted as direct, without what is computed once a prompt
 } aq_unet_work;
 
+// A term that an adapter adds to the output of each cross-attention, before its projection.
+typedef struct aq_attention_term {
+    aq_handle adapter;
+    const float *context;    // [batch][tokens][width] of the adapter
+    uint64_t context_count;  // in floats
+    int32_t tokens;
+    float scale;
+} aq_attention_term;
+
 typedef struct aq_unet_call {
     const float *latent;     // [batch][in_channels][height][width], already scaled for the network
     const float *timesteps;  // [batch], 0 to 999, need not be whole
@@ -230,6 +263,8 @@ typedef struct aq_unet_call {
     const float *const *residuals;  // [batch], what control nets add to each image: all residuals one behind the other,
                                     // each [height][width][channels], as they write them; or NULL
     uint64_t residual_count;        // floats of each image
+    const aq_attention_term *terms;  // of adapters, or NULL
+    uint64_t term_count;             // 16 at most
 } aq_unet_call;
 
 AQ_API aq_status aq_unet_create(aq_handle engine, aq_handle weights, const aq_unet_options *options, aq_handle *unet,
@@ -256,6 +291,21 @@ AQ_API aq_status aq_unet_get_residuals_read(aq_handle unet, const aq_unet_call *
                                             aq_error *error);
 
 AQ_API aq_status aq_unet_evaluate(aq_handle unet, const aq_unet_call *call, aq_control *control, aq_error *error);
+
+// Adapters of cross-attentions: attention of the same queries Q to keys and values of what the adapter reads, c, is
+// added to the attention's own output O, times the term's scale: A = attention(Q, K c, V c) (IP-Adapter, Ye et al.,
+// arXiv 2308.06721). With gains it is matched to O's norm: gain |O| / |A| A + offset, each norm that of all tokens and
+// channels of one image (SpeedUpNet, Chai et al., arXiv 2312.08887, which takes those of all images of a batch).
+typedef struct aq_attention_adapter_options {
+    const char *prefix;  // before "input_blocks.1.1.transformer_blocks.0.attn2.k.weight", as units are called; beside
+                         // ".k.weight" and ".v.weight" [channels, width] stand ".gain" and ".offset" [channels], or not
+} aq_attention_adapter_options;
+
+// For one UNet, which is kept alive; every cross-attention must have its tensors. `width` is set to that of what the
+// adapter reads.
+AQ_API aq_status aq_attention_adapter_create(aq_handle unet, aq_handle weights,
+                                             const aq_attention_adapter_options *options, aq_handle *adapter,
+                                             int32_t *width, aq_error *error);
 
 // ControlNet (Zhang, Rao and Agrawala, arXiv 2302.05543; CompVis names): a copy of a UNet's encoder that reads a
 // picture beside the latent, and what it adds to that UNet.

@@ -22,7 +22,7 @@ using namespace aq;
 
 namespace {
 
-constexpr int32_t most_threads = 512, most_batch = 1024, most_side = 1 << 14, most_tokens = 1 << 16;
+constexpr int32_t most_threads = 512, most_batch = 1024, most_side = 1 << 14, most_tokens = 1 << 16, most_terms = 16;
 
 aq_status report(aq_error *error, aq_status status, const char *message) noexcept {
     if (error != nullptr) {
@@ -98,8 +98,10 @@ template <class T> struct kind;
 template <> struct kind<engine> { static constexpr const char *name = "an engine"; };
 template <> struct kind<const weights> { static constexpr const char *name = "weights"; };
 template <> struct kind<text_encoder> { static constexpr const char *name = "a text encoder"; };
+template <> struct kind<image_encoder> { static constexpr const char *name = "an image encoder"; };
 template <> struct kind<unet> { static constexpr const char *name = "a UNet"; };
 template <> struct kind<feature_cache> { static constexpr const char *name = "a feature cache"; };
+template <> struct kind<attention_adapter> { static constexpr const char *name = "an adapter of attention"; };
 template <> struct kind<control_net> { static constexpr const char *name = "a control net"; };
 template <> struct kind<vae> { static constexpr const char *name = "a VAE"; };
 
@@ -173,6 +175,24 @@ std::vector<std::shared_ptr<feature_cache>> caches_of(const aq_unet_call &call, 
         caches.push_back(cache);
     }
     return caches;
+}
+
+std::vector<std::shared_ptr<const added_attention>> added_of(const aq_unet_call &call, const unet &network) {
+    std::vector<std::shared_ptr<const added_attention>> added;
+    if (call.terms == nullptr) return added;
+    need_range((int64_t)call.term_count, 0, most_terms, "term_count");
+    for (uint64_t i = 0; i < call.term_count; i++) {
+        const aq_attention_term &term = call.terms[i];
+        const auto adapter = get<attention_adapter>(term.adapter);
+        if (adapter->of.get() != &network) invalid("an adapter of attention was made for another UNet");
+        need(term.context, "context of a term");
+        need_range(term.tokens, 1, most_tokens, "tokens of a term");
+        need_count(term.context_count, (uint64_t)call.batch * (uint64_t)term.tokens * (uint64_t)adapter->layers->width,
+                   "context_count of a term");
+        if (!isfinite(term.scale)) invalid("the scale of a term is not finite");
+        added.push_back(adapter->layers);
+    }
+    return added;
 }
 
 void check_vae_call(const aq_vae_call *call, int64_t input_channels, int64_t input_factor, int64_t output_channels,
@@ -299,6 +319,39 @@ aq_status aq_text_encoder_encode(aq_handle encoder, const aq_text_encoder_call *
     });
 }
 
+aq_status aq_image_encoder_create(aq_handle on, aq_handle from, const aq_image_encoder_options *options,
+                                  aq_handle *result, aq_error *error) {
+    return guarded(error, [&] {
+        need(options, "options");
+        need_range(options->heads, 0, 4096, "heads");
+        create<image_encoder>(on, from, options->prefix, result, (int64_t)(options->heads > 0 ? options->heads : 16));
+    });
+}
+
+aq_status aq_image_encoder_get_info(aq_handle encoder, aq_image_encoder_info *info, aq_error *error) {
+    return guarded(error, [&] {
+        need(info, "info");
+        *info = get<image_encoder>(encoder)->info();
+    });
+}
+
+aq_status aq_image_encoder_encode(aq_handle encoder, const aq_image_encoder_call *call, aq_control *control,
+                                  aq_error *error) {
+    return guarded(error, [&] {
+        const auto network = get<image_encoder>(encoder);
+        const aq_image_encoder_info info = network->info();
+        need(call, "call");
+        need(call->pictures, "pictures");
+        need(call->output, "output");
+        need_range(call->images, 1, most_batch, "images");
+        const uint64_t images = (uint64_t)call->images;
+        need_count(call->picture_count, images * 3 * (uint64_t)info.side * (uint64_t)info.side, "picture_count");
+        need_count(call->output_count, images * (uint64_t)info.width, "output_count");
+        const turn mine(*network->host, control);
+        network->encode(*call);
+    });
+}
+
 aq_status aq_unet_create(aq_handle on, aq_handle from, const aq_unet_options *options, aq_handle *result,
                          aq_error *error) {
     return guarded(error, [&] {
@@ -406,10 +459,25 @@ aq_status aq_unet_evaluate(aq_handle handle, const aq_unet_call *call, aq_contro
             need_residuals(call->residuals, call->residual_count, *network, call->batch, call->height, call->width);
         }
         const auto caches = caches_of(*call, *network);
+        const auto added = added_of(*call, *network);
         const turn mine(*network->host, control);
         std::vector<feature_cache *> borrowed;
         for (const auto &cache : caches) borrowed.push_back(cache.get());
-        network->evaluate(*call, borrowed);
+        network->evaluate(*call, borrowed, added);
+    });
+}
+
+aq_status aq_attention_adapter_create(aq_handle of, aq_handle from, const aq_attention_adapter_options *options,
+                                      aq_handle *result, int32_t *width, aq_error *error) {
+    return guarded(error, [&] {
+        need(options, "options");
+        need(options->prefix, "prefix");
+        need(result, "result");
+        need(width, "width");
+        *result = 0;
+        auto made = std::make_shared<attention_adapter>(get<unet>(of), get<const weights>(from), options->prefix);
+        *width = (int32_t)made->layers->width;
+        *result = handle_table::instance().add(std::move(made));
     });
 }
 

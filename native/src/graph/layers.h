@@ -49,10 +49,10 @@ public:
     norm_layer norm(const std::string &name, int64_t channels) const;
     norm_layer group_norm(const std::string &name, int64_t channels) const;  // channels must fill norm_groups
     const tensor &table(const std::string &name, int64_t rows, int64_t columns) const;
+    std::vector<float> vector(const std::string &name, int64_t length) const;
 
 private:
     const tensor &need(const std::string &name) const;
-    std::vector<float> vector(const std::string &name, int64_t length) const;
 
     const weights *all_;
     std::string prefix_;

@@ -1,5 +1,6 @@
 #include "graph/nodes.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "graph/failure.h"
@@ -182,6 +183,68 @@ ggml_tensor *add(graph &g, ggml_tensor *a, ggml_tensor *b) {
         float *to = (float *)output->data;
         for (int64_t i = shape.count() * w.index / w.count; i < last; i++) to[i] = values(a)[i] + values(b)[i];
     });
+}
+
+ggml_tensor *add_scaled(graph &g, ggml_tensor *x, ggml_tensor *y, const float *scale) {
+    const extent shape = extent_of(x);
+    return g.node({"add", 0}, shape, {x, y}, 0, [x, y, shape, scale](ggml_tensor *output, const worker &w) {
+        const int64_t last = shape.count() * (w.index + 1) / w.count;
+        float *to = (float *)output->data;
+        for (int64_t i = shape.count() * w.index / w.count; i < last; i++) to[i] = values(x)[i] + *scale * values(y)[i];
+    });
+}
+
+namespace {
+
+// Sums of squares of each pixel's channels.
+ggml_tensor *squares(graph &g, ggml_tensor *x) {
+    extent shape = extent_of(x);
+    const int64_t channels = shape.channels;
+    shape.channels = 1;
+    return g.node({"squares", 0}, shape, {x}, 0, [x, channels, shape](ggml_tensor *output, const worker &w) {
+        const int64_t rows = shape.count(), last = rows * (w.index + 1) / w.count;
+        for (int64_t row = rows * w.index / w.count; row < last; row++) {
+            double sum = 0;
+            for (int64_t c = 0; c < channels; c++) {
+                const double value = values(x)[row * channels + c];
+                sum += value * value;
+            }
+            ((float *)output->data)[row] = (float)sum;
+        }
+    });
+}
+
+double sum_of(const ggml_tensor *t, int64_t image) {
+    const int64_t count = extent_of(t).pixels();
+    double sum = 0;
+    for (int64_t i = image * count; i < (image + 1) * count; i++) sum += values(t)[i];
+    return sum;
+}
+
+}  // namespace
+
+ggml_tensor *add_matched(graph &g, ggml_tensor *x, ggml_tensor *y, ggml_tensor *norm_of, const std::vector<float> &gain,
+                         const std::vector<float> &offset, const float *scale) {
+    const extent shape = extent_of(x);
+    ggml_tensor *mine = squares(g, y), *theirs = squares(g, norm_of);
+    const auto run = [=, &gain, &offset](ggml_tensor *output, const worker &w) {
+        const int64_t rows = shape.pixels() * shape.images, last = rows * (w.index + 1) / w.count;
+        int64_t image = -1;
+        float ratio = 0;
+        for (int64_t row = rows * w.index / w.count; row < last; row++) {
+            if (row / shape.pixels() != image) {
+                image = row / shape.pixels();
+                const double own = sum_of(mine, image);
+                ratio = own > 0 ? (float)sqrt(sum_of(theirs, image) / own) : 0;
+            }
+            const float *base = values(x) + row * shape.channels, *term = values(y) + row * shape.channels;
+            float *to = (float *)output->data + row * shape.channels;
+            for (int64_t c = 0; c < shape.channels; c++) {
+                to[c] = base[c] + *scale * (gain[(size_t)c] * ratio * term[c] + offset[(size_t)c]);
+            }
+        }
+    };
+    return g.node({"matched add", 0}, shape, {x, y, mine, theirs}, 0, run);
 }
 
 ggml_tensor *copy(graph &g, ggml_tensor *x) {

@@ -47,6 +47,15 @@ ggml_tensor *geglu(graph &g, ggml_tensor *x);
 ggml_tensor *concat(graph &g, ggml_tensor *a, ggml_tensor *b);
 
 ggml_tensor *add(graph &g, ggml_tensor *a, ggml_tensor *b);
+
+// x + *scale y; the scale is read when it runs.
+ggml_tensor *add_scaled(graph &g, ggml_tensor *x, ggml_tensor *y, const float *scale);
+
+// x + *scale (gain |norm_of| / |y| y + offset), with a gain and an offset for each channel and Euclidean norms of whole
+// images. All three tensors have one shape; where y is 0, so is its term but for the offset.
+ggml_tensor *add_matched(graph &g, ggml_tensor *x, ggml_tensor *y, ggml_tensor *norm_of, const std::vector<float> &gain,
+                         const std::vector<float> &offset, const float *scale);
+
 ggml_tensor *copy(graph &g, ggml_tensor *x);
 
 // x as `images` images: itself if it has as many, copies if it has one.

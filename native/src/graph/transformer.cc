@@ -9,24 +9,35 @@ ggml_tensor *attention_layer::build(graph &g, const operand &x, ggml_tensor *res
     return linear(g, mixed, out, {nullptr, residual, activation::none});
 }
 
-ggml_tensor *attention_layer::build(graph &g, const operand &x, const prompt &text, ggml_tensor *residual) const {
-    ggml_tensor *mixed = attention(g, linear(g, x, q), text.read(g, k), text.read(g, v), heads, false);
+ggml_tensor *attention_layer::build(graph &g, const operand &x, const reading &from, int unit,
+                                    ggml_tensor *residual) const {
+    ggml_tensor *queries = linear(g, x, q);
+    ggml_tensor *own = attention(g, queries, from.text->read(g, k), from.text->read(g, v), heads, false), *mixed = own;
+    for (const reading::term &term : from.terms) {
+        const added_attention::layer &layer = term.adapter->by_unit.at(unit);
+        ggml_tensor *added =
+            attention(g, queries, term.context->read(g, layer.k), term.context->read(g, layer.v), heads, false);
+        mixed = layer.gain.empty() ? add_scaled(g, mixed, added, term.scale.get())
+                                   : add_matched(g, mixed, added, own, layer.gain, layer.offset, term.scale.get());
+    }
     return linear(g, mixed, out, {nullptr, residual, activation::none});
 }
 
-ggml_tensor *transformer_block::build(graph &g, ggml_tensor *h, const prompt &text, plan &p) const {
+ggml_tensor *transformer_block::build(graph &g, ggml_tensor *h, const reading &from, plan &p) const {
     if (self && !self_reads_text) {
         h = p.sum(self_unit, h,
                   [&](ggml_tensor *residual) { return self->build(g, layer_norm(g, h, norm1), residual); });
     }
-    h = repeat(g, h, text.images());
+    h = repeat(g, h, from.images());
     if (self_reads_text) {
-        h = p.sum(self_unit, h,
-                  [&](ggml_tensor *residual) { return self->build(g, layer_norm(g, h, norm1), text, residual); });
+        h = p.sum(self_unit, h, [&](ggml_tensor *residual) {
+            return self->build(g, layer_norm(g, h, norm1), from, self_unit, residual);
+        });
     }
     if (cross) {
-        h = p.sum(cross_unit, h,
-                  [&](ggml_tensor *residual) { return cross->build(g, layer_norm(g, h, norm2), text, residual); });
+        h = p.sum(cross_unit, h, [&](ggml_tensor *residual) {
+            return cross->build(g, layer_norm(g, h, norm2), from, cross_unit, residual);
+        });
     }
     return p.sum(feed_forward_unit, h, [&](ggml_tensor *residual) {
         ggml_tensor *wide = geglu(g, linear(g, layer_norm(g, h, norm3), widen));
@@ -42,13 +53,13 @@ void transformer_block::compute_text(prompt &text) const {
     }
 }
 
-ggml_tensor *transformer::build(graph &g, ggml_tensor *x, const prompt &text, plan &p) const {
+ggml_tensor *transformer::build(graph &g, ggml_tensor *x, const reading &from, plan &p) const {
     ggml_tensor *h = linear(g, group_norm(g, x, norm, 1e-6f, false), proj_in);
     for (const transformer_block &block : blocks) {
-        h = p.output(block.unit, h, [&] { return block.build(g, h, text, p); });
+        h = p.output(block.unit, h, [&] { return block.build(g, h, from, p); });
     }
-    h = repeat(g, h, text.images());
-    return linear(g, h, proj_out, {nullptr, repeat(g, x, text.images()), activation::none});
+    h = repeat(g, h, from.images());
+    return linear(g, h, proj_out, {nullptr, repeat(g, x, from.images()), activation::none});
 }
 
 int64_t head_rule::heads_of(int64_t channels, const std::string &where) const {

@@ -123,7 +123,7 @@ control_net::built control_net::build(const graph_key &key) {
     const int64_t batch = key.shape[0], height = key.shape[1], width = key.shape[2];
     const int64_t images = key.shape[4] != 0 ? 1 : batch;
     built b;
-    b.text = text_for(key.shape[3], batch);
+    b.from.text = text_for(key.shape[3], batch);
     b.nodes = std::make_unique<graph>(*host, of->activations());
     graph &g = *b.nodes;
     plan p(g, all_, batch);
@@ -139,12 +139,12 @@ control_net::built control_net::build(const graph_key &key) {
         last = t;
     };
     for (size_t i = 0; i < input_blocks_.size(); i++) {
-        x = input_blocks_[i].build(g, p, x, nullptr, time, *b.text, nullptr);
+        x = input_blocks_[i].build(g, p, x, nullptr, time, b.from, nullptr);
         if (i == 0) x = add(g, x, repeat(g, seen, images));
         residual(i);
     }
     if (!middle_block_.modules.empty()) {
-        x = middle_block_.build(g, p, x, nullptr, time, *b.text, nullptr);
+        x = middle_block_.build(g, p, x, nullptr, time, b.from, nullptr);
         residual(input_blocks_.size());
     }
     g.allocate(last);
@@ -169,7 +169,7 @@ void control_net::evaluate(const aq_control_net_call &call) {
     built &b = cache_.get(*this, key, [&] { return build(key); });
     read_planes(call.latent, b.latent);
     time_.fill(b.time, call.timesteps, call.label, nullptr);
-    b.text->update(call.context);
+    b.from.text->update(call.context);
     b.nodes->run();
     std::vector<float *> to(call.residuals, call.residuals + call.batch);
     const std::vector<extent> shapes = of->residual_shapes(call.height, call.width);

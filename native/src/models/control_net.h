@@ -30,7 +30,7 @@ private:
         std::vector<float> last;  // of the run that made what is there
     };
     struct built {
-        std::shared_ptr<prompt> text;
+        reading from;
         std::unique_ptr<graph> nodes;
         ggml_tensor *latent;
         time_embedding::inputs time;

@@ -26,53 +26,9 @@ text_encoder::text_encoder(std::shared_ptr<engine> on, std::shared_ptr<const wei
     const head_rule rule = heads > 0 ? head_rule{heads, 0} : head_rule{0, 64};
     heads_ = rule.heads_of(width_, prefix + tokens);
     gelu_ = gelu == AQ_GELU_EXACT || (gelu == AQ_GELU_AUTO && open) ? activation::gelu : activation::quick_gelu;
-    if (open) {
-        read_open_layers(reader);
-    } else {
-        read_layers(reader);
-    }
+    layers_ = read_clip_layers(reader, width_, open);
     final_norm_ = reader.norm(open ? "ln_final" : "final_layer_norm", width_);
     read_projection(reader);
-}
-
-void text_encoder::read_layers(const layer_reader &from) {
-    const int layers = from.count("encoder.layers");
-    for (int i = 0; i < layers; i++) {
-        const layer_reader part = from.under("encoder.layers." + std::to_string(i));
-        layer l;
-        l.norm1 = part.norm("layer_norm1", width_);
-        l.q = part.linear("self_attn.q_proj", width_, width_);
-        l.k = part.linear("self_attn.k_proj", width_, width_);
-        l.v = part.linear("self_attn.v_proj", width_, width_);
-        l.out = part.linear("self_attn.out_proj", width_, width_);
-        l.norm2 = part.norm("layer_norm2", width_);
-        l.fc1 = part.linear("mlp.fc1", width_, 0);
-        l.fc2 = part.linear("mlp.fc2", l.fc1.outputs, width_);
-        layers_.push_back(std::move(l));
-    }
-    if (layers == 0) throw failure(AQ_INVALID_MODEL, "tensor '" + from.prefix() + "encoder.layers.0' is missing");
-}
-
-void text_encoder::read_open_layers(const layer_reader &from) {
-    const int layers = from.count("transformer.resblocks");
-    for (int i = 0; i < layers; i++) {
-        const layer_reader part = from.under("transformer.resblocks." + std::to_string(i));
-        layer l;
-        l.norm1 = part.norm("ln_1", width_);
-        // Queries, keys and values are the thirds of one matrix.
-        const product_layer all = part.linear("attn.in_proj", width_, 3 * width_, '_');
-        l.q = rows_of(all, 0, width_);
-        l.k = rows_of(all, width_, width_);
-        l.v = rows_of(all, 2 * width_, width_);
-        l.out = part.linear("attn.out_proj", width_, width_);
-        l.norm2 = part.norm("ln_2", width_);
-        l.fc1 = part.linear("mlp.c_fc", width_, 0);
-        l.fc2 = part.linear("mlp.c_proj", l.fc1.outputs, width_);
-        layers_.push_back(std::move(l));
-    }
-    if (layers == 0) {
-        throw failure(AQ_INVALID_MODEL, "tensor '" + from.prefix() + "transformer.resblocks.0' is missing");
-    }
 }
 
 void text_encoder::read_projection(const layer_reader &from) {
@@ -104,13 +60,7 @@ text_encoder::built text_encoder::build(const aq_text_encoder_call &call) {
     const size_t layers = call.pooled != nullptr ? layers_.size() : hidden_layers;
     ggml_tensor *x = b.embedded, *hidden = x;
     for (size_t i = 0; i < layers; i++) {
-        const layer &l = layers_[i];
-        ggml_tensor *normed = layer_norm(g, x, l.norm1);
-        ggml_tensor *mixed =
-            attention(g, linear(g, normed, l.q), linear(g, normed, l.k), linear(g, normed, l.v), heads_, true);
-        x = linear(g, mixed, l.out, {nullptr, x, activation::none});
-        ggml_tensor *wide = linear(g, layer_norm(g, x, l.norm2), l.fc1, {nullptr, nullptr, gelu_});
-        x = linear(g, wide, l.fc2, {nullptr, x, activation::none});
+        x = layers_[i].build(g, x, heads_, gelu_, true);
         if (i + 1 == hidden_layers) hidden = x;
     }
     b.hidden = call.final_norm != 0 ? layer_norm(g, hidden, final_norm_) : hidden;

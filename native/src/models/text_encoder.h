@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "graph/transformer.h"
+#include "models/clip_layers.h"
 #include "models/network.h"
 
 namespace aq {
@@ -22,10 +23,6 @@ public:
     void encode(const aq_text_encoder_call &call);
 
 private:
-    struct layer {
-        norm_layer norm1, norm2;
-        product_layer q, k, v, out, fc1, fc2;
-    };
     struct built {
         std::unique_ptr<graph> nodes;
         ggml_tensor *embedded, *hidden;
@@ -38,8 +35,6 @@ private:
         int64_t outputs() const { return rows_are_inputs ? matrix.cols : matrix.rows; }
     };
 
-    void read_layers(const layer_reader &from);
-    void read_open_layers(const layer_reader &from);
     void read_projection(const layer_reader &from);
     built build(const aq_text_encoder_call &call);
     void project(const float *hidden, float *pooled) const;
@@ -48,7 +43,7 @@ private:
     activation gelu_;
     const tensor *tokens_;          // [vocabulary, width], expanded row by row when used
     std::vector<float> positions_;  // [max_tokens][width]
-    std::vector<layer> layers_;
+    std::vector<clip_layer> layers_;
     norm_layer final_norm_;
     std::optional<projection> projection_;
     graph_cache<built, std::array<int64_t, 5>> cache_;

@@ -73,6 +73,14 @@ aq_unet_info unet::info() const {
             (int32_t)residuals_.size()};
 }
 
+std::map<int, int64_t> unet::cross_attentions() const {
+    std::map<int, int64_t> widths;
+    for (const unet_block &b : input_blocks_) b.find_cross_attentions(widths);
+    middle_block_.find_cross_attentions(widths);
+    for (const unet_block &b : output_blocks_) b.find_cross_attentions(widths);
+    return widths;
+}
+
 std::vector<extent> unet::residual_shapes(int64_t height, int64_t width) const {
     std::vector<extent> shapes;
     for (const residual_place &r : residuals_) {
@@ -92,17 +100,24 @@ bool unet::inputs_alike(const aq_unet_call &call) const {
            (time_.guidance_width() == 0 || all_alike(call.guidance, call.guidance_count, call.batch));
 }
 
-std::shared_ptr<prompt> unet::text_for(int64_t tokens, int64_t images) {
-    std::weak_ptr<prompt> &kept = texts_[{tokens, images}];
-    std::shared_ptr<prompt> text = kept.lock();
-    if (text) return text;
-    text = std::make_shared<prompt>(*host, context_width_, tokens, images);
-    for (const unet_block &b : input_blocks_) b.compute_text(*text);
-    middle_block_.compute_text(*text);
-    for (const unet_block &b : output_blocks_) b.compute_text(*text);
-    text->allocate();
-    kept = text;
-    return text;
+std::shared_ptr<prompt> unet::context_for(const added_attention *adapter, int64_t tokens, int64_t images) {
+    std::weak_ptr<prompt> &kept = contexts_[{adapter, tokens, images}];
+    std::shared_ptr<prompt> context = kept.lock();
+    if (context) return context;
+    context = std::make_shared<prompt>(*host, adapter != nullptr ? adapter->width : context_width_, tokens, images);
+    if (adapter != nullptr) {
+        for (const auto &[unit, layer] : adapter->by_unit) {
+            context->compute(layer.k);
+            context->compute(layer.v);
+        }
+    } else {
+        for (const unet_block &b : input_blocks_) b.compute_text(*context);
+        middle_block_.compute_text(*context);
+        for (const unet_block &b : output_blocks_) b.compute_text(*context);
+    }
+    context->allocate();
+    kept = context;
+    return context;
 }
 
 unet::built unet::build(const graph_key &key) {
@@ -114,7 +129,10 @@ unet::built unet::build(const graph_key &key) {
     plan p(g, key.actions, batch);
     const int64_t images = alike ? 1 : batch;
     b.latent = g.input({in_channels_, width, height, images});
-    b.text = text_for(tokens, batch);
+    b.from.text = context_for(nullptr, tokens, batch);
+    for (const auto &[adapter, length] : key.terms) {
+        b.from.terms.push_back({adapter, context_for(adapter.get(), length, batch), std::make_unique<float>(0.0f)});
+    }
     ggml_tensor *time = time_.build(g, images, b.time);
     ggml_tensor *x = b.latent;
     if (controlled) {
@@ -127,10 +145,10 @@ unet::built unet::build(const graph_key &key) {
     };
     std::vector<ggml_tensor *> skips;
     for (const unet_block &part : input_blocks_) {
-        x = part.build(g, p, x, nullptr, time, *b.text, nullptr);
+        x = part.build(g, p, x, nullptr, time, b.from, nullptr);
         skips.push_back(with_residual(x, skips.size()));
     }
-    x = middle_block_.build(g, p, x, nullptr, time, *b.text, nullptr);
+    x = middle_block_.build(g, p, x, nullptr, time, b.from, nullptr);
     if (!middle_block_.modules.empty()) x = with_residual(x, skips.size());
     for (const unet_block &part : output_blocks_) {
         ggml_tensor *skip = nullptr;
@@ -141,7 +159,7 @@ unet::built unet::build(const graph_key &key) {
                 throw failure(AQ_INVALID_MODEL, "the UNet's output blocks do not mirror its input blocks");
             }
         }
-        x = part.build(g, p, x, skip, time, *b.text, skips.empty() ? nullptr : skips.back());
+        x = part.build(g, p, x, skip, time, b.from, skips.empty() ? nullptr : skips.back());
     }
     if (x->ne[1] != width || x->ne[2] != height) {
         throw failure(AQ_INVALID_MODEL, "the UNet's output has another size than its input");
@@ -155,7 +173,7 @@ unet::built unet::build(const graph_key &key) {
 }
 
 unet::graph_key unet::key_of(const aq_unet_call &call, bool alike, bool controlled) const {
-    graph_key key = {{call.batch, call.height, call.width, call.tokens, alike, controlled}, {}};
+    graph_key key = {{call.batch, call.height, call.width, call.tokens, alike, controlled}, {}, {}};
     if (call.actions != nullptr) key.actions.assign(call.actions, call.actions + call.action_count);
     // A plan that computes everything is none.
     if (std::all_of(key.actions.begin(), key.actions.end(), [](uint8_t a) { return a == AQ_COMPUTE; })) {
@@ -187,7 +205,7 @@ unet::built &unet::built_for(const graph_key &key) {
     // Pictures of another size need other amounts of memory.
     if (key.shape[1] != height_ || key.shape[2] != width_) {
         cache_.clear(*this);
-        texts_.clear();
+        contexts_.clear();
         arena_ = std::make_shared<arena>();
         height_ = key.shape[1];
         width_ = key.shape[2];
@@ -200,8 +218,10 @@ unet::built &unet::built_for(const graph_key &key) {
     });
 }
 
-void unet::evaluate(const aq_unet_call &call, const std::vector<feature_cache *> &caches) {
-    const graph_key key = key_of(call, inputs_alike(call), call.residuals != nullptr);
+void unet::evaluate(const aq_unet_call &call, const std::vector<feature_cache *> &caches,
+                    const std::vector<std::shared_ptr<const added_attention>> &added) {
+    graph_key key = key_of(call, inputs_alike(call), call.residuals != nullptr);
+    for (size_t i = 0; i < added.size(); i++) key.terms.push_back({added[i], call.terms[i].tokens});
     check_caches(key, call, caches);
     built &b = built_for(key);
     for (const plan::exchange &e : b.stored) {
@@ -229,7 +249,11 @@ void unet::evaluate(const aq_unet_call &call, const std::vector<feature_cache *>
     }
     if (b.latent->data != nullptr) read_planes(call.latent, b.latent);
     time_.fill(b.time, call.timesteps, call.label, call.guidance);
-    b.text->update(call.context);
+    b.from.text->update(call.context);
+    for (size_t i = 0; i < added.size(); i++) {
+        *b.from.terms[i].scale = call.terms[i].scale;
+        b.from.terms[i].context->update(call.terms[i].context);
+    }
     b.nodes->run();
     write_planes(b.nodes->output(), call.output, call.output_count);
     for (const plan::exchange &e : b.stored) {

@@ -4,6 +4,9 @@
 
 #include <array>
 #include <map>
+#include <memory>
+#include <tuple>
+#include <utility>
 #include <vector>
 
 #include "models/feature_cache.h"
@@ -24,6 +27,9 @@ public:
     bool has_middle_block() const { return !middle_block_.modules.empty(); }
     const std::shared_ptr<arena> &activations() const { return arena_; }
 
+    // Channels of the queries of each cross-attention, by units.
+    std::map<int, int64_t> cross_attentions() const;
+
     // Where control nets add to the network: behind each input block, and behind the middle block if there is one.
     struct residual_place {
         int64_t channels;
@@ -38,14 +44,16 @@ public:
     std::vector<bool> residuals_read(const aq_unet_call &call);
 
     // Sizes are checked by the caller; see aq_unet_call. `caches`: one an image, or none.
-    void evaluate(const aq_unet_call &call, const std::vector<feature_cache *> &caches);
+    // `added`: that of each of the call's terms.
+    void evaluate(const aq_unet_call &call, const std::vector<feature_cache *> &caches,
+                  const std::vector<std::shared_ptr<const added_attention>> &added);
 
     // What evaluate would do, of the call's sizes and actions alone.
     aq_unet_work estimate(const aq_unet_call &call);
 
 private:
     struct built {
-        std::shared_ptr<prompt> text;  // graphs of one length of text share it
+        reading from;  // graphs of one length of text share it
         std::unique_ptr<graph> nodes;
         ggml_tensor *latent;
         time_embedding::inputs time;
@@ -60,6 +68,7 @@ private:
     struct graph_key {
         std::array<int64_t, 6> shape;
         action_list actions;
+        std::vector<std::pair<std::shared_ptr<const added_attention>, int64_t>> terms;  // and their tokens
 
         bool operator==(const graph_key &) const = default;
     };
@@ -70,7 +79,7 @@ private:
     void check_caches(const graph_key &key, const aq_unet_call &call, const std::vector<feature_cache *> &caches) const;
     built &built_for(const graph_key &key);
     built build(const graph_key &key);
-    std::shared_ptr<prompt> text_for(int64_t tokens, int64_t images);
+    std::shared_ptr<prompt> context_for(const added_attention *adapter, int64_t tokens, int64_t images);
 
     head_rule heads_;
     int64_t in_channels_, out_channels_, context_width_ = 0;
@@ -84,8 +93,9 @@ private:
     norm_layer out_norm_;
     product_layer out_conv_;
     std::shared_ptr<arena> arena_ = std::make_shared<arena>();
-    int64_t height_ = 0, width_ = 0;                                 // of the latents of the graphs kept
-    std::map<std::array<int64_t, 2>, std::weak_ptr<prompt>> texts_;  // by tokens and images
+    int64_t height_ = 0, width_ = 0;  // of the latents of the graphs kept
+    std::map<std::tuple<const added_attention *, int64_t, int64_t>, std::weak_ptr<prompt>>
+        contexts_;  // by adapter (NULL: of the text), tokens and images
     graph_cache<built, graph_key, most_graphs> cache_;
 };
 

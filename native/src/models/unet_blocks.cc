@@ -28,9 +28,9 @@ void fill_tensor(ggml_tensor *input, const float *from) {
 }
 
 ggml_tensor *build_module(graph &g, plan &p, const unet_module &m, ggml_tensor *x, ggml_tensor *time,
-                          const prompt &text, const ggml_tensor *next_skip) {
+                          const reading &from, const ggml_tensor *next_skip) {
     if (const auto *r = std::get_if<resnet>(&m.layer)) return r->build(g, x, time);
-    if (const auto *t = std::get_if<transformer>(&m.layer)) return t->build(g, x, text, p);
+    if (const auto *t = std::get_if<transformer>(&m.layer)) return t->build(g, x, from, p);
     if (const auto *d = std::get_if<downsample>(&m.layer)) return conv_down(g, x, d->conv, true);
     if (const auto *u = std::get_if<upsample>(&m.layer)) {
         // An odd size was halved rounding up: the skip connection knows which size to return to.
@@ -64,7 +64,7 @@ int64_t find_context_width(const weights &all, const std::string &prefix) {
 }
 
 ggml_tensor *unet_block::build(graph &g, plan &p, ggml_tensor *x, ggml_tensor *skip, ggml_tensor *time,
-                               const prompt &text, const ggml_tensor *next_skip) const {
+                               const reading &from, const ggml_tensor *next_skip) const {
     if (modules.empty()) return x;  // a model without a middle block
     return p.output(unit, x, [&] {
         ggml_tensor *h = x;
@@ -72,7 +72,7 @@ ggml_tensor *unet_block::build(graph &g, plan &p, ggml_tensor *x, ggml_tensor *s
             h = p.output(m.unit, h, [&] {
                 const bool joins = skip != nullptr && &m == &modules.front();
                 ggml_tensor *in = joins ? concat(g, h, repeat(g, skip, h->ne[3])) : h;
-                return build_module(g, p, m, in, time, text, next_skip);
+                return build_module(g, p, m, in, time, from, next_skip);
             });
         }
         return h;
@@ -83,6 +83,17 @@ int unet_block::downsamples() const {
     int count = 0;
     for (const unet_module &m : modules) count += std::holds_alternative<downsample>(m.layer);
     return count;
+}
+
+void unet_block::find_cross_attentions(std::map<int, int64_t> &widths) const {
+    for (const unet_module &m : modules) {
+        const auto *t = std::get_if<transformer>(&m.layer);
+        for (size_t i = 0; t != nullptr && i < t->blocks.size(); i++) {
+            const transformer_block &b = t->blocks[i];
+            if (b.self_reads_text) widths[b.self_unit] = b.self->q.outputs;
+            if (b.cross) widths[b.cross_unit] = b.cross->q.outputs;
+        }
+    }
 }
 
 void unet_block::compute_text(prompt &text) const {

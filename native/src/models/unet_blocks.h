@@ -1,6 +1,7 @@
 // The blocks that a UNet (Rombach et al., arXiv 2112.10752) and the control nets beside it are built of, CompVis names.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <variant>
@@ -32,11 +33,14 @@ struct unet_block {
 
     // `skip`: what the first layer takes beside x; a skipped layer passes on x alone. `next_skip`: what the next block
     // takes, or NULL.
-    ggml_tensor *build(graph &g, plan &p, ggml_tensor *x, ggml_tensor *skip, ggml_tensor *time, const prompt &text,
+    ggml_tensor *build(graph &g, plan &p, ggml_tensor *x, ggml_tensor *skip, ggml_tensor *time, const reading &from,
                        const ggml_tensor *next_skip) const;
 
     // How often it halves its input.
     int downsamples() const;
+
+    // Channels of the queries of each cross-attention, by units.
+    void find_cross_attentions(std::map<int, int64_t> &widths) const;
 
     // Has the text's keys and values computed, which any graph may read then.
     void compute_text(prompt &text) const;

@@ -3,7 +3,9 @@ package io.aquarelle;
 import io.aquarelle.Progress.Phase;
 import io.aquarelle.model.CallControl;
 import io.aquarelle.model.ModelSpec;
+import io.aquarelle.model.SpeedUpNet;
 import io.aquarelle.model.TextEncoder;
+import io.aquarelle.plan.Call;
 import io.aquarelle.plan.Work;
 import java.util.ArrayList;
 import java.util.List;
@@ -47,7 +49,30 @@ final class Drawing {
         }
         List<Course> courses = Course.of(request, model);
         courses.forEach(Course::plans);
+        if (request.speedUp() != null) {
+            requireFit(request.speedUp(), model, courses);
+        }
+        if (request.imagePrompts().stream()
+                .anyMatch(it -> it.adapter().unet() != model.networks().unet())) {
+            throw new IllegalArgumentException("an image adapter was opened by another pipeline; open it with this one");
+        }
         return courses;
+    }
+
+    private static void requireFit(SpeedUpNet speedUp, Model model, List<Course> courses) {
+        if (speedUp.unet() != model.networks().unet()) {
+            throw new IllegalArgumentException("a SpeedUpNet was opened by another pipeline; open it with this one");
+        }
+        for (Course course : courses) {
+            if (course.mixture() != Mixture.PROMPT) {
+                throw new IllegalArgumentException("a SpeedUpNet has guidance by the negative prompt built in;"
+                        + " use guidance 1, and image guidance 1 where a model edits a picture");
+            }
+            if (course.run().calls().stream().anyMatch(Call::needsBoth)) {
+                throw new IllegalArgumentException("this sampler needs the negative prompt's estimate, which a"
+                        + " SpeedUpNet has built in; use another sampler");
+            }
+        }
     }
 
     /** The pictures, as many as the request asks for. */

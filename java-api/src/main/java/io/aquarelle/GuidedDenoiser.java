@@ -1,5 +1,6 @@
 package io.aquarelle;
 
+import io.aquarelle.model.AttentionAdapter.Term;
 import io.aquarelle.model.CallControl;
 import io.aquarelle.model.FeatureCache;
 import io.aquarelle.model.Residuals;
@@ -27,6 +28,7 @@ final class GuidedDenoiser implements Denoiser, AutoCloseable {
     private final List<StepPlan> plans;
     private final Guidance guidance;
     private final Controls controls;
+    private final List<AddedAttention> added;
     private final CallControl control;
     private final List<FeatureCache> caches; // of each branch; empty if no plan stores
     private int next;
@@ -37,15 +39,22 @@ final class GuidedDenoiser implements Denoiser, AutoCloseable {
      * Guides a UNet down a course.
      *
      * @param controls of the same course
+     * @param added with a context for each branch
      */
     GuidedDenoiser(
-            Model model, Course course, Guidance guidance, Controls controls, CallControl control) {
+            Model model,
+            Course course,
+            Guidance guidance,
+            Controls controls,
+            List<AddedAttention> added,
+            CallControl control) {
         this.model = model;
         this.unet = model.networks().unet();
         this.course = course;
         this.plans = course.plans();
         this.guidance = guidance;
         this.controls = controls;
+        this.added = added;
         this.control = control;
         controls.restart();
         boolean stores =
@@ -137,8 +146,21 @@ final class GuidedDenoiser implements Denoiser, AutoCloseable {
         List<Residuals> residuals =
                 controls.residuals(input, timesteps, condition, plan, step, course.steps(), numbers, control);
         List<FeatureCache> stored = caches.isEmpty() ? caches : caches.subList(first, first + images);
+        List<Term> terms = added.stream()
+                .filter(it -> it.covers(step, course.steps()))
+                .map(it -> it.term(first, images))
+                .toList();
         Evaluation evaluation = unet.evaluate(
-                input, timesteps, condition, course.height(), course.width(), plan.actions(), stored, residuals, control);
+                input,
+                timesteps,
+                condition,
+                course.height(),
+                course.width(),
+                plan.actions(),
+                stored,
+                residuals,
+                terms,
+                control);
         calls += images;
         work = work.plus(evaluation.work());
         int half = evaluation.output().length / images;

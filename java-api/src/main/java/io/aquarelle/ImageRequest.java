@@ -1,5 +1,6 @@
 package io.aquarelle;
 
+import io.aquarelle.model.SpeedUpNet;
 import io.aquarelle.plan.StepPolicy;
 import io.aquarelle.sampling.RandomSources;
 import io.aquarelle.sampling.SamplerOptions;
@@ -43,6 +44,8 @@ import org.jspecify.annotations.Nullable;
  *     none
  * @param variation turns the starting noise a little; with strength 0, not at all
  * @param imageGuidance how strongly models that edit a picture (InstructPix2Pix) keep to it; others take none
+ * @param speedUp an adapter that replaces guidance and needs four steps, see {@link Pipeline#speedUpNet}; null for none
+ * @param imagePrompts pictures that guide the drawing beside the prompt; empty for none
  */
 public record ImageRequest(
         String prompt,
@@ -67,7 +70,9 @@ public record ImageRequest(
         List<Control> controls,
         @Nullable Hires hires,
         Variation variation,
-        float imageGuidance) {
+        float imageGuidance,
+        @Nullable SpeedUpNet speedUp,
+        List<ImagePrompt> imagePrompts) {
     /** How far from a picture to start from, where nothing is said. */
     static final float STRENGTH = 0.75f;
 
@@ -115,6 +120,7 @@ public record ImageRequest(
         }
         schedule = SigmaSchedules.named(schedule, sampler);
         controls = List.copyOf(controls);
+        imagePrompts = List.copyOf(imagePrompts);
     }
 
     private static void requirePrompt(String name, String text) {
@@ -152,6 +158,7 @@ public record ImageRequest(
     /** Starts a request with everything as in this one. */
     public Builder toBuilder() {
         return new Builder(prompt)
+                .speedUp(speedUp)
                 .negativePrompt(negativePrompt)
                 .size(width, height)
                 .steps(steps)
@@ -172,7 +179,8 @@ public record ImageRequest(
                 .controls(controls)
                 .hires(hires)
                 .variation(variation)
-                .imageGuidance(imageGuidance);
+                .imageGuidance(imageGuidance)
+                .imagePrompts(imagePrompts);
     }
 
     /** The seed of one picture of the batch: a variation keeps it and counts its own. */
@@ -217,6 +225,8 @@ public record ImageRequest(
         private @Nullable Hires hires;
         private Variation variation = Variation.NONE;
         private float imageGuidance = IMAGE_GUIDANCE;
+        private @Nullable SpeedUpNet speedUp;
+        private List<ImagePrompt> imagePrompts = List.of();
 
         private Builder(String prompt) {
             this.prompt = prompt;
@@ -352,6 +362,23 @@ public record ImageRequest(
             return this;
         }
 
+        /** Takes pictures as prompts, all at once. */
+        public Builder imagePrompts(List<ImagePrompt> value) {
+            imagePrompts = value;
+            return this;
+        }
+
+        /**
+         * Draws with a SpeedUpNet: what is set after this replaces what it was trained for, four trailing steps of
+         * DPM++ 2M without guidance. The negative prompt counts.
+         */
+        public Builder speedUp(@Nullable SpeedUpNet value) {
+            speedUp = value;
+            return value == null
+                    ? this
+                    : steps(4).guidance(1).sampler("dpm++2m").schedule("trailing");
+        }
+
         /**
          * Makes the request.
          *
@@ -381,7 +408,9 @@ public record ImageRequest(
                     controls,
                     hires,
                     variation,
-                    imageGuidance);
+                    imageGuidance,
+                    speedUp,
+                    imagePrompts);
         }
 
         private static int drawable(int side) {

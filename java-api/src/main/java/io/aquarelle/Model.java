@@ -1,30 +1,24 @@
 package io.aquarelle;
 
 import io.aquarelle.model.Checkpoint;
-import io.aquarelle.model.ControlNet;
 import io.aquarelle.model.EngineOptions;
 import io.aquarelle.model.ModelSpec;
-import io.aquarelle.model.Weights;
 import io.aquarelle.sampling.NoiseSchedule;
 import io.aquarelle.sampling.Prediction;
 import java.io.IOException;
-import java.nio.file.Path;
-import java.util.HashMap;
-import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
 /**
  * What a pipeline has opened.
  *
  * @param spec with a prediction that is known
- * @param controlNets opened so far
  */
 record Model(
         Checkpoint checkpoint,
         ModelSpec spec,
         Networks networks,
         NoiseSchedule noiseSchedule,
-        Map<Path, ControlNet> controlNets)
+        AddOns addOns)
         implements AutoCloseable {
     /**
      * Makes the networks.
@@ -36,7 +30,7 @@ record Model(
         ModelSpec read = ModelSpec.of(checkpoint);
         Networks networks = Networks.open(checkpoint, read, options);
         ModelSpec spec = read.withPrediction(given != null ? given : prediction(read, networks));
-        return new Model(checkpoint, spec, networks, noiseSchedule(checkpoint), new HashMap<>());
+        return new Model(checkpoint, spec, networks, noiseSchedule(checkpoint), new AddOns(networks.engine(), networks.unet()));
     }
 
     /** Trainers of SDXL mark models without signal at the last timestep by a tensor of that name. */
@@ -50,19 +44,6 @@ record Model(
         return spec.prediction() != null ? spec.prediction() : PredictionProbe.of(networks.unet());
     }
 
-    /** Opens a control net, or gives the one that was made of this file before. */
-    ControlNet controlNet(Path file) throws IOException {
-        ControlNet net = controlNets.get(file);
-        if (net == null) {
-            try (Checkpoint opened = Checkpoint.open(file);
-                    Weights weights = Weights.of(opened)) {
-                net = ControlNet.create(networks.unet(), weights);
-                controlNets.put(file, net);
-            }
-        }
-        return net;
-    }
-
     /** Gives back the pages of all weights but those whose names start so: one network runs at a time. */
     void unloadAllBut(String prefix) {
         checkpoint.unload(name -> !name.startsWith(prefix));
@@ -70,7 +51,7 @@ record Model(
 
     @Override
     public void close() {
-        controlNets.values().forEach(ControlNet::close);
+        addOns.close();
         networks.close();
         checkpoint.close();
     }

@@ -3,10 +3,13 @@ package io.aquarelle;
 import io.aquarelle.Progress.Phase;
 import io.aquarelle.model.Autoencoder;
 import io.aquarelle.model.CallControl;
+import io.aquarelle.model.ImageAdapter;
+import io.aquarelle.model.SpeedUpNet;
 import io.aquarelle.model.UNet.Condition;
 import io.aquarelle.plan.Work;
 import io.aquarelle.sampling.NoiseSource;
 import io.aquarelle.sampling.RandomSources;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.stream.Stream;
@@ -30,6 +33,7 @@ final class Pass implements AutoCloseable {
     private final Controls controls;
     private StartPicture start = StartPicture.NONE;
     private Guidance guidance = new Guidance(List.of(), 1, 1);
+    private List<AddedAttention> added = List.of();
 
     /** What the UNet did in a pass. */
     record Result(float[] latent, int calls, Work work) {}
@@ -68,6 +72,7 @@ final class Pass implements AutoCloseable {
             listener.progress(new Progress(Phase.ENCODE, 0, 1, 1));
         }
         float[] beside = beside();
+        added = added(prompt, negative);
         var branches = Stream.of(
                 new Guidance.Branch(condition(prompt, AESTHETICS), beside),
                 new Guidance.Branch(condition(negative, NEGATIVE_AESTHETICS), beside),
@@ -78,6 +83,31 @@ final class Pass implements AutoCloseable {
                 branches.limit(count).toList(),
                 networks.unet().guidanceWidth() > 0 ? 1 : request.guidance(),
                 request.imageGuidance());
+    }
+
+    private List<AddedAttention> added(TextEmbedding prompt, TextEmbedding negative) {
+        List<AddedAttention> all = new ArrayList<>();
+        SpeedUpNet speedUp = request.speedUp();
+        if (speedUp != null) {
+            speedUp
+                    .terms(condition(prompt, AESTHETICS), condition(negative, NEGATIVE_AESTHETICS))
+                    .forEach(it -> all.add(
+                            new AddedAttention(it.adapter(), List.of(it.context()), it.tokens(), it.scale(), 0, 1)));
+        }
+        for (ImagePrompt image : request.imagePrompts()) {
+            ImageAdapter adapter = image.adapter();
+            float[] planes = image.picture().fitted(adapter.side(), adapter.side()).unitPlanes();
+            float[] tokens = adapter.tokens(planes, control);
+            float[] nothing = adapter.tokens(null, control);
+            all.add(new AddedAttention(
+                    adapter.attention(),
+                    List.of(tokens, nothing, nothing),
+                    tokens.length / adapter.attention().width(),
+                    image.strength(),
+                    image.start(),
+                    image.end()));
+        }
+        return all;
     }
 
     private Condition condition(TextEmbedding text, float aesthetics) {
@@ -154,7 +184,7 @@ final class Pass implements AutoCloseable {
         if (steps == 0) {
             return new Result(noised, 0, Work.NONE);
         }
-        try (GuidedDenoiser denoiser = new GuidedDenoiser(model, course, guidance, controls, control)) {
+        try (GuidedDenoiser denoiser = new GuidedDenoiser(model, course, guidance, controls, added, control)) {
             float[] latent = start.sample(
                     course.sampler(),
                     denoiser,

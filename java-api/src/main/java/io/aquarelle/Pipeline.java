@@ -4,8 +4,10 @@ import io.aquarelle.model.CallControl;
 import io.aquarelle.model.Checkpoint;
 import io.aquarelle.model.ControlNet;
 import io.aquarelle.model.EngineOptions;
+import io.aquarelle.model.ImageAdapter;
 import io.aquarelle.model.ModelFormatException;
 import io.aquarelle.model.ModelSpec;
+import io.aquarelle.model.SpeedUpNet;
 import io.aquarelle.plan.StepPlan;
 import io.aquarelle.sampling.Prediction;
 import java.io.IOException;
@@ -143,7 +145,49 @@ public final class Pipeline implements AutoCloseable {
         turn.lock();
         try {
             requireOpen();
-            return model.controlNet(file);
+            return model.addOns().controlNet(file);
+        } finally {
+            turn.unlock();
+        }
+    }
+
+    /**
+     * Opens a SpeedUpNet for this pipeline's requests, which closes it. The same file is opened once.
+     *
+     * @param file of any format that {@link Checkpoint} knows
+     * @throws ModelFormatException if it is none, or was made for another kind of model
+     * @throws IOException if it cannot be read
+     * @throws IllegalStateException if the pipeline is closed
+     */
+    public SpeedUpNet speedUpNet(Path file) throws IOException {
+        turn.lock();
+        try {
+            requireOpen();
+            return model.addOns().speedUpNet(file);
+        } finally {
+            turn.unlock();
+        }
+    }
+
+    /**
+     * Opens an IP-Adapter for this pipeline's requests, which closes it. The same files are opened once.
+     *
+     * @param file a plain adapter of SD 1.5 or SDXL, of any format that {@link Checkpoint} knows
+     * @param encoder the CLIP image tower that it was trained with, by the names of Hugging Face
+     * @throws ModelFormatException if it is none, or was made for another kind of model or encoder
+     * @throws IOException if a file cannot be read
+     * @throws IllegalStateException if the pipeline is closed
+     */
+    public ImageAdapter imageAdapter(Path file, Path encoder) throws IOException {
+        return imageAdapter(file, encoder, 0);
+    }
+
+    /** The same for an encoder whose attention has other than the usual 16 heads. */
+    ImageAdapter imageAdapter(Path file, Path encoder, int heads) throws IOException {
+        turn.lock();
+        try {
+            requireOpen();
+            return model.addOns().imageAdapter(file, encoder, heads);
         } finally {
             turn.unlock();
         }

@@ -116,7 +116,7 @@ class ControlTest {
             }
             control.evaluate(latent, t, condition, hint, 24, 8, List.of(residuals), all, 0.7f, false, null);
             float[] actual = unet.evaluate(
-                            latent, t, condition, 24, 8, List.of(), List.of(), List.of(residuals), null)
+                            latent, t, condition, 24, 8, List.of(), List.of(), List.of(residuals), List.of(), null)
                     .output();
             assertArrayEquals(NanoModel.floats(controlled, "golden.eps.cond.0.7"), actual, 1e-4f);
         }

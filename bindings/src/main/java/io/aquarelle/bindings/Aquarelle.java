@@ -886,6 +886,195 @@ public class Aquarelle extends Aquarelle$shared {
            throw new AssertionError("should not reach here", ex$);
         }
     }
+
+    private static class aq_image_encoder_create {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Aquarelle.C_INT,
+            Aquarelle.C_LONG_LONG,
+            Aquarelle.C_LONG_LONG,
+            Aquarelle.C_POINTER,
+            Aquarelle.C_POINTER,
+            Aquarelle.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.find("aq_image_encoder_create").orElseThrow();
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * aq_status aq_image_encoder_create(aq_handle engine, aq_handle weights, const aq_image_encoder_options *options, aq_handle *encoder, aq_error *error)
+     * }
+     */
+    public static FunctionDescriptor aq_image_encoder_create$descriptor() {
+        return aq_image_encoder_create.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * aq_status aq_image_encoder_create(aq_handle engine, aq_handle weights, const aq_image_encoder_options *options, aq_handle *encoder, aq_error *error)
+     * }
+     */
+    public static MethodHandle aq_image_encoder_create$handle() {
+        return aq_image_encoder_create.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * aq_status aq_image_encoder_create(aq_handle engine, aq_handle weights, const aq_image_encoder_options *options, aq_handle *encoder, aq_error *error)
+     * }
+     */
+    public static MemorySegment aq_image_encoder_create$address() {
+        return aq_image_encoder_create.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * aq_status aq_image_encoder_create(aq_handle engine, aq_handle weights, const aq_image_encoder_options *options, aq_handle *encoder, aq_error *error)
+     * }
+     */
+    public static int aq_image_encoder_create(long engine, long weights, MemorySegment options, MemorySegment encoder, MemorySegment error) {
+        var mh$ = aq_image_encoder_create.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("aq_image_encoder_create", engine, weights, options, encoder, error);
+            }
+            return (int)mh$.invokeExact(engine, weights, options, encoder, error);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class aq_image_encoder_get_info {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Aquarelle.C_INT,
+            Aquarelle.C_LONG_LONG,
+            Aquarelle.C_POINTER,
+            Aquarelle.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.find("aq_image_encoder_get_info").orElseThrow();
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * aq_status aq_image_encoder_get_info(aq_handle encoder, aq_image_encoder_info *info, aq_error *error)
+     * }
+     */
+    public static FunctionDescriptor aq_image_encoder_get_info$descriptor() {
+        return aq_image_encoder_get_info.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * aq_status aq_image_encoder_get_info(aq_handle encoder, aq_image_encoder_info *info, aq_error *error)
+     * }
+     */
+    public static MethodHandle aq_image_encoder_get_info$handle() {
+        return aq_image_encoder_get_info.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * aq_status aq_image_encoder_get_info(aq_handle encoder, aq_image_encoder_info *info, aq_error *error)
+     * }
+     */
+    public static MemorySegment aq_image_encoder_get_info$address() {
+        return aq_image_encoder_get_info.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * aq_status aq_image_encoder_get_info(aq_handle encoder, aq_image_encoder_info *info, aq_error *error)
+     * }
+     */
+    public static int aq_image_encoder_get_info(long encoder, MemorySegment info, MemorySegment error) {
+        var mh$ = aq_image_encoder_get_info.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("aq_image_encoder_get_info", encoder, info, error);
+            }
+            return (int)mh$.invokeExact(encoder, info, error);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class aq_image_encoder_encode {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Aquarelle.C_INT,
+            Aquarelle.C_LONG_LONG,
+            Aquarelle.C_POINTER,
+            Aquarelle.C_POINTER,
+            Aquarelle.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.find("aq_image_encoder_encode").orElseThrow();
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * aq_status aq_image_encoder_encode(aq_handle encoder, const aq_image_encoder_call *call, aq_control *control, aq_error *error)
+     * }
+     */
+    public static FunctionDescriptor aq_image_encoder_encode$descriptor() {
+        return aq_image_encoder_encode.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * aq_status aq_image_encoder_encode(aq_handle encoder, const aq_image_encoder_call *call, aq_control *control, aq_error *error)
+     * }
+     */
+    public static MethodHandle aq_image_encoder_encode$handle() {
+        return aq_image_encoder_encode.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * aq_status aq_image_encoder_encode(aq_handle encoder, const aq_image_encoder_call *call, aq_control *control, aq_error *error)
+     * }
+     */
+    public static MemorySegment aq_image_encoder_encode$address() {
+        return aq_image_encoder_encode.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * aq_status aq_image_encoder_encode(aq_handle encoder, const aq_image_encoder_call *call, aq_control *control, aq_error *error)
+     * }
+     */
+    public static int aq_image_encoder_encode(long encoder, MemorySegment call, MemorySegment control, MemorySegment error) {
+        var mh$ = aq_image_encoder_encode.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("aq_image_encoder_encode", encoder, call, control, error);
+            }
+            return (int)mh$.invokeExact(encoder, call, control, error);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
     private static final int AQ_UNIT_BLOCK = (int)0L;
     /**
      * {@snippet lang=c :
@@ -1494,6 +1683,71 @@ public class Aquarelle extends Aquarelle$shared {
                 traceDowncall("aq_unet_evaluate", unet, call, control, error);
             }
             return (int)mh$.invokeExact(unet, call, control, error);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class aq_attention_adapter_create {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Aquarelle.C_INT,
+            Aquarelle.C_LONG_LONG,
+            Aquarelle.C_LONG_LONG,
+            Aquarelle.C_POINTER,
+            Aquarelle.C_POINTER,
+            Aquarelle.C_POINTER,
+            Aquarelle.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.find("aq_attention_adapter_create").orElseThrow();
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * aq_status aq_attention_adapter_create(aq_handle unet, aq_handle weights, const aq_attention_adapter_options *options, aq_handle *adapter, int32_t *width, aq_error *error)
+     * }
+     */
+    public static FunctionDescriptor aq_attention_adapter_create$descriptor() {
+        return aq_attention_adapter_create.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * aq_status aq_attention_adapter_create(aq_handle unet, aq_handle weights, const aq_attention_adapter_options *options, aq_handle *adapter, int32_t *width, aq_error *error)
+     * }
+     */
+    public static MethodHandle aq_attention_adapter_create$handle() {
+        return aq_attention_adapter_create.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * aq_status aq_attention_adapter_create(aq_handle unet, aq_handle weights, const aq_attention_adapter_options *options, aq_handle *adapter, int32_t *width, aq_error *error)
+     * }
+     */
+    public static MemorySegment aq_attention_adapter_create$address() {
+        return aq_attention_adapter_create.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * aq_status aq_attention_adapter_create(aq_handle unet, aq_handle weights, const aq_attention_adapter_options *options, aq_handle *adapter, int32_t *width, aq_error *error)
+     * }
+     */
+    public static int aq_attention_adapter_create(long unet, long weights, MemorySegment options, MemorySegment adapter, MemorySegment width, MemorySegment error) {
+        var mh$ = aq_attention_adapter_create.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("aq_attention_adapter_create", unet, weights, options, adapter, width, error);
+            }
+            return (int)mh$.invokeExact(unet, weights, options, adapter, width, error);
         } catch (Error | RuntimeException ex) {
            throw ex;
         } catch (Throwable ex$) {

@@ -38,6 +38,8 @@ import static java.lang.foreign.MemoryLayout.PathElement.*;
  *     uint64_t cache_count;
  *     const float *const *residuals;
  *     uint64_t residual_count;
+ *     const aq_attention_term *terms;
+ *     uint64_t term_count;
  * }
  * }
  */
@@ -70,7 +72,9 @@ public class aq_unet_call {
         Aquarelle.C_LONG_LONG.withName("action_count"),
         Aquarelle.C_LONG_LONG.withName("cache_count"),
         Aquarelle.C_POINTER.withName("residuals"),
-        Aquarelle.C_LONG_LONG.withName("residual_count")
+        Aquarelle.C_LONG_LONG.withName("residual_count"),
+        Aquarelle.C_POINTER.withName("terms"),
+        Aquarelle.C_LONG_LONG.withName("term_count")
     ).withName("aq_unet_call");
 
     /**
@@ -1090,6 +1094,94 @@ public class aq_unet_call {
      */
     public static void residual_count(MemorySegment struct, long fieldValue) {
         struct.set(residual_count$LAYOUT, residual_count$OFFSET, fieldValue);
+    }
+
+    private static final AddressLayout terms$LAYOUT = (AddressLayout)$LAYOUT.select(groupElement("terms"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * const aq_attention_term *terms
+     * }
+     */
+    public static final AddressLayout terms$layout() {
+        return terms$LAYOUT;
+    }
+
+    private static final long terms$OFFSET = $LAYOUT.byteOffset(groupElement("terms"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * const aq_attention_term *terms
+     * }
+     */
+    public static final long terms$offset() {
+        return terms$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * const aq_attention_term *terms
+     * }
+     */
+    public static MemorySegment terms(MemorySegment struct) {
+        return struct.get(terms$LAYOUT, terms$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * const aq_attention_term *terms
+     * }
+     */
+    public static void terms(MemorySegment struct, MemorySegment fieldValue) {
+        struct.set(terms$LAYOUT, terms$OFFSET, fieldValue);
+    }
+
+    private static final OfLong term_count$LAYOUT = (OfLong)$LAYOUT.select(groupElement("term_count"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * uint64_t term_count
+     * }
+     */
+    public static final OfLong term_count$layout() {
+        return term_count$LAYOUT;
+    }
+
+    private static final long term_count$OFFSET = $LAYOUT.byteOffset(groupElement("term_count"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * uint64_t term_count
+     * }
+     */
+    public static final long term_count$offset() {
+        return term_count$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * uint64_t term_count
+     * }
+     */
+    public static long term_count(MemorySegment struct) {
+        return struct.get(term_count$LAYOUT, term_count$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * uint64_t term_count
+     * }
+     */
+    public static void term_count(MemorySegment struct, long fieldValue) {
+        struct.set(term_count$LAYOUT, term_count$OFFSET, fieldValue);
     }
 
     /**

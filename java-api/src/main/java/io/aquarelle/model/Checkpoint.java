@@ -108,6 +108,18 @@ public final class Checkpoint implements AutoCloseable {
         return new Checkpoint(path, new Mapping(arena, new ModelContents(tensors, mapping.contents.metadata()), base));
     }
 
+    /** Some of this checkpoint's tensors under other names; this stays open as long as that. */
+    Checkpoint renamed(Map<String, String> names) {
+        var tensors = new LinkedHashMap<String, TensorSource>();
+        names.forEach((from, to) -> {
+            TensorSource tensor = mapping.contents.tensors().get(from);
+            tensors.put(to, new TensorSource.Relabelled(tensor.info().named(to), tensor));
+        });
+        Checkpoint base = retain();
+        return new Checkpoint(
+                path, new Mapping(Arena.ofShared(), new ModelContents(tensors, mapping.contents.metadata()), base));
+    }
+
     private static ModelContents read(Path file, Arena arena) throws IOException {
         try {
             return ModelReader.read(file, arena);

@@ -236,13 +236,14 @@ public final class UNet extends Network {
             List<Action> actions,
             List<FeatureCache> caches,
             @Nullable CallControl control) {
-        return evaluate(latents, timesteps, condition, height, width, actions, caches, List.of(), control);
+        return evaluate(latents, timesteps, condition, height, width, actions, caches, List.of(), List.of(), control);
     }
 
     /**
-     * Evaluates a part of the network on a batch, with what control nets add to it.
+     * Evaluates a part of the network on a batch, with what control nets and adapters of its attention add to it.
      *
      * @param residuals one for each image; empty for none
+     * @param terms 16 at most
      * @throws IllegalArgumentException as above
      */
     public synchronized Evaluation evaluate(
@@ -254,6 +255,7 @@ public final class UNet extends Network {
             List<Action> actions,
             List<FeatureCache> caches,
             List<Residuals> residuals,
+            List<AttentionAdapter.Term> terms,
             @Nullable CallControl control) {
         int batch = timesteps.length;
         requireLength("latents", latents.length, batch, inChannels, height, width);
@@ -287,6 +289,10 @@ public final class UNet extends Network {
             if (!residuals.isEmpty()) {
                 aq_unet_call.residuals(call, Residuals.pointers(arena, residuals, batch));
                 aq_unet_call.residual_count(call, residuals.getFirst().length());
+            }
+            if (!terms.isEmpty()) {
+                aq_unet_call.terms(call, AttentionAdapter.terms(arena, terms, batch));
+                aq_unet_call.term_count(call, terms.size());
             }
             aq_unet_call.work(call, done);
             int status = Aquarelle.aq_unet_evaluate(self, call, segment(control), error);

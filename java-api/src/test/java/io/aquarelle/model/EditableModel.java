@@ -44,11 +44,19 @@ public final class EditableModel {
     /** What the file says about itself. */
     public final Map<String, String> metadata = new LinkedHashMap<>();
 
-    /** One of "sd1-nano", "sd2-nano", "sdxl-nano". */
+    /** Nothing yet. */
+    public static EditableModel empty() {
+        return new EditableModel();
+    }
+
+    /** One of "sd1-nano", "sd2-nano", "sdxl-nano", or the F16 tensors of another golden file. */
     public static EditableModel of(String name) throws IOException {
         EditableModel model = new EditableModel();
         try (Checkpoint file = Checkpoint.open(NanoModel.golden(name))) {
             for (TensorInfo info : file.tensors().values()) {
+                if (info.type() != DataType.F16) {
+                    continue;
+                }
                 short[] halves = file.data(info).toArray(SHORT);
                 float[] values = new float[halves.length];
                 for (int i = 0; i < halves.length; i++) {

@@ -2,16 +2,12 @@ package io.aquarelle.model;
 
 import io.aquarelle.model.EditableModel.Tensor;
 import java.io.IOException;
-import java.lang.foreign.ValueLayout;
-import java.nio.ByteOrder;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.TreeMap;
 
 /** The small control nets of the golden files. */
 public final class NanoControlNet {
-    private static final String GOLDEN = "golden.";
-
     private NanoControlNet() {}
 
     /** That for one of "sd1-nano" and "sdxl-nano", under CompVis' names. */
@@ -25,19 +21,7 @@ public final class NanoControlNet {
                         ControlNet.PREFIX + name.substring(ModelSpec.UNET_PREFIX.length()), reversed(tensor));
             }
         });
-        try (Checkpoint own = Checkpoint.open(NanoModel.golden(family + "-control"))) {
-            for (TensorInfo info : own.tensors().values()) {
-                if (!info.name().startsWith(GOLDEN)) {
-                    short[] halves = own.data(info)
-                            .toArray(ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN));
-                    float[] values = new float[halves.length];
-                    for (int i = 0; i < halves.length; i++) {
-                        values[i] = Float.float16ToFloat(halves[i]);
-                    }
-                    net.tensors.put(info.name(), new Tensor(info.shape(), values));
-                }
-            }
-        }
+        net.tensors.putAll(EditableModel.of(family + "-control").tensors);
         return net;
     }
 

@@ -154,7 +154,13 @@ final class GenerateCommand extends ModelCommand {
     private PassOptions passes = new PassOptions();
 
     @ArgGroup(validate = false)
+    private SpeedUpOptions speedUp = new SpeedUpOptions();
+
+    @ArgGroup(validate = false)
     private ControlOptions control = new ControlOptions();
+
+    @ArgGroup(validate = false)
+    private ImagePromptOptions imagePrompt = new ImagePromptOptions();
 
     private final Map<Path, Picture> pictures = new HashMap<>();
 
@@ -191,6 +197,7 @@ final class GenerateCommand extends ModelCommand {
         // Wrong options come to light before the model is read.
         request(ImageRequest.builder(prompt()));
         control.requireFit(this::picture);
+        imagePrompt.requireFit();
         OutputFile.requireEnding(output, ".png");
         List<Path> files = OutputFile.series(output, batch);
         if (!plan.dryRun) {
@@ -204,7 +211,9 @@ final class GenerateCommand extends ModelCommand {
                 tell("%s", NativeRuntime.describe());
                 tell("%s: %s, threads %d", model, pipeline.spec().family().title(), threads);
                 context.interrupt().onRequest(pipeline::cancel);
-                ImageRequest request = request(control.open(pipeline, pipeline.request(prompt()), this::picture));
+                ImageRequest.Builder suited = speedUp.open(pipeline, pipeline.request(prompt()));
+                imagePrompt.open(pipeline, control.open(pipeline, suited, this::picture), this::picture);
+                ImageRequest request = request(suited);
                 plan.requireFit(pipeline, request);
                 if (plan.dryRun) {
                     bar.clear();

@@ -341,8 +341,9 @@ AQ_API aq_status aq_control_net_get_info(aq_handle control_net, aq_control_net_i
 AQ_API aq_status aq_control_net_evaluate(aq_handle control_net, const aq_control_net_call *call, aq_control *control,
                                          aq_error *error);
 
-// AutoencoderKL (CompVis names). Latents here are unscaled: the caller divides by the model's VAE scale before
-// decode and multiplies after encode.
+// AutoencoderKL (CompVis names). A call whose buffers would take more than it may computes bands of rows, more slowly,
+// with the statistics of the whole picture; its result differs by rounding only (about 70 dB below the whole). Latents
+// here are unscaled: the caller divides by the model's VAE scale before decode and multiplies after encode.
 typedef struct aq_vae_options {
     const char *prefix;  // before "decoder.conv_in.weight"
 } aq_vae_options;
@@ -360,11 +361,16 @@ typedef struct aq_vae_call {
                          // log variance
     uint64_t input_count, output_count;  // in floats
     int32_t batch, height, width;        // of the latent
+    uint64_t max_memory;                 // bytes of buffers that the call may take, or 0: what is available
 } aq_vae_call;
 
 AQ_API aq_status aq_vae_create(aq_handle engine, aq_handle weights, const aq_vae_options *options, aq_handle *vae,
                                aq_error *error);
 AQ_API aq_status aq_vae_get_info(aq_handle vae, aq_vae_info *info, aq_error *error);
+// Tells how many bytes of buffers aq_vae_decode (`encode` 0) or aq_vae_encode (1) would take; input and output of the
+// call are ignored. Where that is more than max_memory, the call would be AQ_OUT_OF_MEMORY.
+AQ_API aq_status aq_vae_estimate(aq_handle vae, const aq_vae_call *call, int32_t encode, uint64_t *bytes,
+                                 aq_error *error);
 AQ_API aq_status aq_vae_decode(aq_handle vae, const aq_vae_call *call, aq_control *control, aq_error *error);
 AQ_API aq_status aq_vae_encode(aq_handle vae, const aq_vae_call *call, aq_control *control, aq_error *error);
 

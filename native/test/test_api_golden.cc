@@ -88,13 +88,13 @@ TEST(vae_gives_the_golden_image_and_moments) {
         std::vector<float> latent = copy(model.golden["vae.z"]);
         for (float &z : latent) z /= kind.latent_scale;
         std::vector<float> image(3 * 64 * 64, NAN), moments(8 * 8 * 8, NAN);
-        const aq_vae_call decode = {latent.data(), image.data(), latent.size(), image.size(), 1, 8, 8};
+        const aq_vae_call decode = {latent.data(), image.data(), latent.size(), image.size(), 1, 8, 8, 0};
         model.must(aq_vae_decode(model.vae, &decode, nullptr, &model.error));
         CHECK_CLOSE(image, copy(model.golden["vae.image"]), limit);
 
         const file_tensor &picture = model.golden["vae.enc.image"];
         const aq_vae_call encode = {
-            picture.floats(), moments.data(), (uint64_t)picture.count(), moments.size(), 1, 8, 8};
+            picture.floats(), moments.data(), (uint64_t)picture.count(), moments.size(), 1, 8, 8, 0};
         model.must(aq_vae_encode(model.vae, &encode, nullptr, &model.error));
         CHECK_CLOSE(part(moments, 0, 256), copy(model.golden["vae.enc.mean"]), limit);
         CHECK_CLOSE(part(moments, 1, 256), copy(model.golden["vae.enc.logvar"]), limit);

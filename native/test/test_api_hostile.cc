@@ -320,8 +320,8 @@ TEST(the_smallest_latent_and_the_vae) {
     CHECK(aq_unet_evaluate(m.unet, &smallest, nullptr, nullptr) == AQ_OK && isfinite(output[0]));
 
     std::vector<float> image(3 * 8 * 8), moments(8);
-    const aq_vae_call decode = {cell, image.data(), 4, image.size(), 1, 1, 1};
-    const aq_vae_call encode = {image.data(), moments.data(), image.size(), 8, 1, 1, 1};
+    const aq_vae_call decode = {cell, image.data(), 4, image.size(), 1, 1, 1, 0};
+    const aq_vae_call encode = {image.data(), moments.data(), image.size(), 8, 1, 1, 1, 0};
     CHECK(aq_vae_decode(m.vae, &decode, nullptr, nullptr) == AQ_OK && isfinite(image[0]));
     CHECK(aq_vae_encode(m.vae, &encode, nullptr, nullptr) == AQ_OK && isfinite(moments[0]));
     const auto refuse = [&](const aq_vae_call &good, auto function, auto change) {
@@ -352,7 +352,7 @@ TEST(a_size_beyond_memory_is_a_status) {
     // 16384 x 16384 cells would need terabytes of activations; the input alone is honest.
     const int32_t side = 1 << 14;
     std::vector<float> little(4);
-    aq_vae_call call = {little.data(), little.data(), 0, 0, 1, side, side};
+    aq_vae_call call = {little.data(), little.data(), 0, 0, 1, side, side, 0};
     call.input_count = 4ull * side * side;
     call.output_count = 3ull * 64 * side * side;
     REFUSES(AQ_OUT_OF_MEMORY, aq_vae_decode(m.vae, &call, nullptr, &error));

@@ -24,7 +24,7 @@ group_problem make_group(int images, int pixels, int channels, int groups, rando
     for (float &x : p.x) x += (float)s.mean;
     p.weight = random.values(channels);
     p.bias = random.values(channels);
-    p.args = {p.x.data(), nullptr, p.weight.data(), p.bias.data(), images, pixels, channels, groups, 1e-5f};
+    p.args = {p.x.data(), nullptr, p.weight.data(), p.bias.data(), images, pixels, channels, groups, 1e-5f, nullptr};
     return p;
 }
 

@@ -61,14 +61,18 @@ int64_t spaced(int64_t floats) { return (floats + line - 1) / line * line + 17 *
 
 }  // namespace
 
+size_t engine::scratch_bytes(int64_t floats, int threads) {
+    return (size_t)(spaced(floats) * threads + line) * sizeof(float);
+}
+
 size_t engine::missing_scratch(int64_t floats) const {
-    return floats <= scratch_floats_ ? 0 : (size_t)(spaced(floats) * threads_ + line) * sizeof(float);
+    return floats <= scratch_floats_ ? 0 : scratch_bytes(floats, threads_);
 }
 
 void engine::reserve_scratch(int64_t floats) {
     if (floats <= scratch_floats_) return;
     const int64_t each = spaced(floats);
-    std::unique_ptr<float[]> memory(new (std::nothrow) float[(size_t)(each * threads_ + line)]);
+    std::unique_ptr<float[]> memory(new (std::nothrow) float[scratch_bytes(floats, threads_) / sizeof(float)]);
     if (!memory) throw failure(AQ_OUT_OF_MEMORY, "no memory for the workspace of the kernels");
     scratch_memory_ = std::move(memory);
     scratch_ = (float *)(((uintptr_t)scratch_memory_.get() + 63) & ~(uintptr_t)63);

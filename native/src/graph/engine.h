@@ -25,6 +25,9 @@ public:
     ggml_threadpool *pool() const { return pool_; }
     aq_convolution convolution() const { return convolution_; }
 
+    // Of all threads together, where each has `floats`.
+    static size_t scratch_bytes(int64_t floats, int threads);
+
     // Bytes that reserve_scratch would allocate.
     size_t missing_scratch(int64_t floats) const;
 

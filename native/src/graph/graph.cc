@@ -87,6 +87,20 @@ void graph::finish(ggml_tensor *output) {
     }
 }
 
+int64_t graph::largest_scratch() const {
+    int64_t scratch = 0;
+    for (const auto &s : steps_) scratch = std::max(scratch, s->scratch);
+    return scratch;
+}
+
+graph::footprint graph::measure() const {
+    const arena own = {decltype(arena::memory)(ggml_gallocr_new(ggml_backend_cpu_buffer_type()))};
+    if (!own.memory) throw failure(AQ_OUT_OF_MEMORY, "no memory for a graph");
+    size_t bytes = 0;
+    ggml_gallocr_reserve_n_size(own.memory.get(), nodes_, nullptr, nullptr, &bytes);
+    return {bytes, engine::scratch_bytes(largest_scratch(), engine_.threads())};
+}
+
 double graph::flops() const {
     double sum = 0;
     for (const auto &s : steps_) sum += s->what.flops;
@@ -104,8 +118,7 @@ void graph::call(ggml_tensor *output, int index, int count, void *userdata) {
     }
 }
 
-void graph::allocate(ggml_tensor *output) {
-    finish(output);
+void graph::allocate() {
     take_memory();
     plan_ = ggml_graph_plan(nodes_, engine_.threads(), engine_.pool());
     work_.resize(plan_.work_size);
@@ -126,8 +139,7 @@ void graph::take_memory() {
     if (!arena_->memory) arena_->memory.reset(ggml_gallocr_new(ggml_backend_cpu_buffer_type()));
     ggml_gallocr *memory = arena_->memory.get();
     if (memory == nullptr) throw failure(AQ_OUT_OF_MEMORY, "no memory for a graph");
-    int64_t scratch = 0;
-    for (const auto &s : steps_) scratch = std::max(scratch, s->scratch);
+    const int64_t scratch = largest_scratch();
     size_t bytes = 0;
     ggml_gallocr_reserve_n_size(memory, nodes_, nullptr, nullptr, &bytes);
     const size_t held = ggml_gallocr_get_buffer_size(memory, 0);  // 0 where too small: it was freed

@@ -88,8 +88,20 @@ public:
     bool runs(int unit) const { return running_.contains(unit); }
     double flops() const;
 
-    // Finishes, then plans and takes the memory of all tensors. Throws failure(AQ_OUT_OF_MEMORY).
-    void allocate(ggml_tensor *output);
+    // After finish: bytes that tensors would take in an arena of their own, and the workspace of all threads.
+    struct footprint {
+        uint64_t tensors, workspace;
+
+        uint64_t bytes() const { return tensors + workspace; }
+    };
+    footprint measure() const;
+
+    // After finish: plans and takes the memory of all tensors. Throws failure(AQ_OUT_OF_MEMORY).
+    void allocate();
+    void allocate(ggml_tensor *output) {
+        finish(output);
+        allocate();
+    }
 
     // Takes the arena back after another graph had it; inputs are filled after that. Throws failure(AQ_OUT_OF_MEMORY).
     void take_memory();
@@ -128,6 +140,8 @@ private:
     std::unordered_set<const ggml_tensor *> needed_;
     std::unordered_set<int> running_;  // units
     int unit_ = -1;                    // that nodes now belong to; -1 is none
+    int64_t largest_scratch() const;
+
     ggml_cgraph *nodes_ = nullptr;
     ggml_tensor *output_ = nullptr;
     ggml_cplan plan_ = {};

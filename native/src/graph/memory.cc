@@ -8,6 +8,7 @@
 #else
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 
 #include <string>
@@ -16,7 +17,30 @@
 #endif
 #endif
 
+#include <new>
+
 namespace aq {
+
+#if defined(_WIN32)
+
+pages::pages(uint64_t bytes)
+    : data_((uint8_t *)VirtualAlloc(nullptr, bytes, MEM_RESERVE | MEM_COMMIT, PAGE_READWRITE)), bytes_(bytes) {
+    if (data_ == nullptr) throw std::bad_alloc();
+}
+
+pages::~pages() { VirtualFree(data_, 0, MEM_RELEASE); }
+
+#else
+
+pages::pages(uint64_t bytes)
+    : data_((uint8_t *)mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)),
+      bytes_(bytes) {
+    if (data_ == MAP_FAILED) throw std::bad_alloc();
+}
+
+pages::~pages() { munmap(data_, bytes_); }
+
+#endif
 
 #if defined(_WIN32)
 

@@ -93,7 +93,8 @@ ggml_tensor *conv_up(graph &g, ggml_tensor *x, const product_layer &layer, int64
     return product(g, x, layer, view, {});
 }
 
-operand group_norm(graph &g, ggml_tensor *x, const norm_layer &layer, float epsilon, bool with_silu) {
+operand group_norm(graph &g, ggml_tensor *x, const norm_layer &layer, float epsilon, bool with_silu,
+                   const image_sums *whole) {
     const extent shape = extent_of(x);
     group_norm_args args = {};
     args.weight = layer.weight.data();
@@ -103,6 +104,10 @@ operand group_norm(graph &g, ggml_tensor *x, const norm_layer &layer, float epsi
     args.channels = shape.channels;
     args.groups = norm_groups;
     args.epsilon = epsilon;
+    if (whole != nullptr) {
+        args.sums = whole->sums;
+        args.pixels = whole->pixels;
+    }
     const kernel_set &kernels = g.host().kernels();
     const auto run = [args, x, &kernels](ggml_tensor *output, const worker &w) {
         group_norm_args now = args;

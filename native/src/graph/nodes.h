@@ -35,7 +35,13 @@ ggml_tensor *conv_down(graph &g, ggml_tensor *x, const product_layer &layer, boo
 // Doubles the picture by repeating pixels, cut to width x height (twice the input or one less), then convolves.
 ggml_tensor *conv_up(graph &g, ggml_tensor *x, const product_layer &layer, int64_t width, int64_t height);
 
-operand group_norm(graph &g, ggml_tensor *x, const norm_layer &layer, float epsilon, bool with_silu);
+// `whole`: sums over an image of that many pixels of which x is a part; without them they are taken from x.
+struct image_sums {
+    const double *sums;  // see channel_sums_args; read when the graph runs
+    int64_t pixels;
+};
+operand group_norm(graph &g, ggml_tensor *x, const norm_layer &layer, float epsilon, bool with_silu,
+                   const image_sums *whole = nullptr);
 ggml_tensor *layer_norm(graph &g, ggml_tensor *x, const norm_layer &layer);
 
 // Heads lie side by side in the channels. Keys and values may have another number of pixels than queries.

@@ -17,7 +17,7 @@ int pick_winograd(const gemm_args &product, aq_convolution mode) {
     // F(6,3) needs fewer multiplications, but strips of its larger tiles hold fewer of them, so filters are transformed
     // more often: it pays on large pictures only. Measured for all layers of SD 1.5, 2.1, SDXL and the VAE with
     // AVX2 and AVX-512 (bench_layers --all-algorithms, see SPEED.md).
-    return side >= 96 ? 6 : 4;
+    return (int64_t)v.out_h * v.out_w >= 96 * 96 && side >= 24 ? 6 : 4;
 }
 
 }  // namespace aq

@@ -65,6 +65,23 @@ struct group_norm_args {
     const float *weight, *bias;
     int64_t images, pixels, channels, groups;
     float epsilon;
+    const double *sums;  // of x by channel_sums, [images][2][channels], or NULL: taken here
+};
+
+// Adds the values and the squares of each channel over all pixels, so that an image can come in parts.
+struct channel_sums_args {
+    const float *x;  // [pixels][channels]
+    double *sums;    // [2][channels]
+    int64_t pixels, channels;
+};
+
+// Pixels in half precision, each over a power of two that brings its largest value near 2^14: relative errors of at
+// most 2^-11 wherever it does not lie 2^28 below, and no overflow whatever the values are.
+struct halves_args {
+    float *x;         // [pixels][channels]
+    uint8_t *halves;  // [pixels][channels], 2 bytes each
+    float *scales;    // [pixels]
+    int64_t pixels, channels;
 };
 
 // Normalises each row over its channels, then x * weight + bias.
@@ -101,9 +118,12 @@ struct kernel_set {
     void (*winograd)(const gemm_args &, int outputs, const worker &);
     void (*attention)(const attention_args &, const worker &);
     void (*group_norm)(const group_norm_args &, const worker &);
+    void (*channel_sums)(const channel_sums_args &, const worker &);
     void (*layer_norm)(const layer_norm_args &, const worker &);
     void (*geglu)(const geglu_args &, const worker &);
     void (*silu)(const silu_args &, const worker &);
+    void (*to_halves)(const halves_args &, const worker &);    // from x
+    void (*from_halves)(const halves_args &, const worker &);  // to x
 
     // Floats of scratch that each thread needs.
     int64_t (*gemm_scratch)(const gemm_args &);

@@ -15,6 +15,7 @@
 #include "kernels/attention/attention.inl"
 #include "kernels/norm/norm.inl"
 #include "kernels/elementwise/elementwise.inl"
+#include "kernels/elementwise/halves.inl"
 // clang-format on
 
 #define AQ_STRING_(x) #x
@@ -30,9 +31,12 @@ const kernel_set table = {
     winograd,
     attention,
     group_norm,
+    channel_sums,
     layer_norm,
     geglu,
     silu,
+    to_halves,
+    from_halves,
     gemm_scratch,
     winograd_scratch,
     attention_scratch,

@@ -41,6 +41,10 @@ public:
         return *kept_.front().built;
     }
 
+    bool contains(const Key &key) const {
+        return std::any_of(kept_.begin(), kept_.end(), [&](const entry &e) { return e.key == key; });
+    }
+
     void clear(network &owner) {
         owner.last = nullptr;
         kept_.clear();

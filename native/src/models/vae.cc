@@ -125,19 +125,31 @@ ggml_tensor *vae::build_middle(graph &g, const half &h, ggml_tensor *x) {
     return h.middle2.build(g, x, nullptr);
 }
 
+// Up to the first level.
+ggml_tensor *vae::build_start(graph &g, const half &decoder, ggml_tensor *latent) {
+    ggml_tensor *x = decoder.quant ? conv(g, latent, *decoder.quant) : latent;
+    return build_middle(g, decoder, conv(g, x, decoder.conv_in));
+}
+
+// From the last level on.
+ggml_tensor *vae::build_end(graph &g, const half &encoder, ggml_tensor *x) {
+    x = build_middle(g, encoder, x);
+    x = conv(g, group_norm(g, x, encoder.norm_out, 1e-6f, true), encoder.conv_out);
+    return encoder.quant ? conv(g, x, *encoder.quant) : x;
+}
+
 vae::built vae::build_decoder(const aq_vae_call &call) {
     const half &h = *decoder_;
     built b;
     b.nodes = std::make_unique<graph>(*host);
     graph &g = *b.nodes;
     b.input = g.input({latent_channels(), call.width, call.height, call.batch});
-    ggml_tensor *x = h.quant ? conv(g, b.input, *h.quant) : b.input;
-    x = build_middle(g, h, conv(g, x, h.conv_in));
+    ggml_tensor *x = build_start(g, h, b.input);
     for (const level &l : h.levels) {
         for (const resnet &r : l.blocks) x = r.build(g, x, nullptr);
         if (l.resample) x = conv_up(g, x, *l.resample, 2 * x->ne[1], 2 * x->ne[2]);
     }
-    g.allocate(conv(g, group_norm(g, x, h.norm_out, 1e-6f, true), h.conv_out));
+    g.finish(conv(g, group_norm(g, x, h.norm_out, 1e-6f, true), h.conv_out));
     return b;
 }
 
@@ -152,21 +164,31 @@ vae::built vae::build_encoder(const aq_vae_call &call) {
         for (const resnet &r : l.blocks) x = r.build(g, x, nullptr);
         if (l.resample) x = conv_down(g, x, *l.resample, false);
     }
-    x = build_middle(g, h, x);
-    x = conv(g, group_norm(g, x, h.norm_out, 1e-6f, true), h.conv_out);
-    g.allocate(h.quant ? conv(g, x, *h.quant) : x);
+    g.finish(build_end(g, h, x));
     return b;
 }
 
-void vae::decode(const aq_vae_call &call) {
-    built &b = decoder_cache_.get(*this, {call.batch, call.height, call.width}, [&] { return build_decoder(call); });
-    read_planes(call.input, b.input);
-    b.nodes->run();
-    write_planes(b.nodes->output(), call.output, call.output_count);
-}
+void vae::decode(const aq_vae_call &call) { run(call, false); }
 
-void vae::encode(const aq_vae_call &call) {
-    built &b = encoder_cache_.get(*this, {call.batch, call.height, call.width}, [&] { return build_encoder(call); });
+void vae::encode(const aq_vae_call &call) { run(call, true); }
+
+void vae::run(const aq_vae_call &call, bool encodes) {
+    cache &built_before = encodes ? encoder_cache_ : decoder_cache_;
+    const std::array<int64_t, 3> key = {call.batch, call.height, call.width};
+    if (call.max_memory > 0 || !built_before.contains(key)) {
+        const course how = plan(call, encodes);
+        if (!how.whole) {
+            decoder_cache_.clear(*this);
+            encoder_cache_.clear(*this);
+            run_in_bands(call, encodes, how);
+            return;
+        }
+    }
+    built &b = built_before.get(*this, key, [&] {
+        built fresh = encodes ? build_encoder(call) : build_decoder(call);
+        fresh.nodes->allocate();
+        return fresh;
+    });
     read_planes(call.input, b.input);
     b.nodes->run();
     write_planes(b.nodes->output(), call.output, call.output_count);

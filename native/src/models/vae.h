@@ -6,6 +6,7 @@
 
 #include "graph/resnet.h"
 #include "graph/transformer.h"
+#include "models/bands.h"
 #include "models/network.h"
 
 namespace aq {
@@ -19,6 +20,9 @@ public:
     // Sizes are checked by the caller; see aq_vae_call.
     void decode(const aq_vae_call &call);
     void encode(const aq_vae_call &call);
+
+    // Bytes of buffers that decode or encode would take.
+    uint64_t estimate(const aq_vae_call &call, bool encodes);
 
 private:
     struct level {
@@ -39,13 +43,28 @@ private:
         std::unique_ptr<graph> nodes;
         ggml_tensor *input;
     };
+    // How a call is computed: whole, or what goes in bands part by part.
+    struct course {
+        uint64_t bytes, most;  // of buffers: needed, allowed
+        bool whole;
+        std::vector<band_unit> units;
+        std::vector<band_plan> plans;  // of the units, then of a decoder's end
+    };
+    using cache = graph_cache<built, std::array<int64_t, 3>>;
 
     static half read_decoder(const layer_reader &from);
     static half read_encoder(const layer_reader &from);
     static void read_middle(const layer_reader &from, int64_t channels, half &h);
     static ggml_tensor *build_middle(graph &g, const half &h, ggml_tensor *x);
+    static ggml_tensor *build_start(graph &g, const half &decoder, ggml_tensor *latent);
+    static ggml_tensor *build_end(graph &g, const half &encoder, ggml_tensor *x);
     built build_decoder(const aq_vae_call &call);
     built build_encoder(const aq_vae_call &call);
+    course plan(const aq_vae_call &call, bool encodes);
+    void run(const aq_vae_call &call, bool encodes);
+    void run_in_bands(const aq_vae_call &call, bool encodes, const course &how);
+    stored_rows start_of(const aq_vae_call &call, bool encodes, const float *planes);
+    static std::vector<band_unit> units_of(const half &h, bool encodes);
     static int64_t factor(const half &h);
     static int64_t moments(const half &encoder);
     int64_t factor() const;
@@ -53,7 +72,7 @@ private:
     int64_t image_channels() const;
 
     std::optional<half> decoder_, encoder_;
-    graph_cache<built, std::array<int64_t, 3>> decoder_cache_, encoder_cache_;
+    cache decoder_cache_, encoder_cache_;
 };
 
 }  // namespace aq

@@ -28,12 +28,28 @@ static inline void add_moments(const float *x, int64_t stride, int64_t pixels, i
     }
 }
 
+static void add_pixels(const float *x, int64_t stride, int64_t pixels, int64_t channels, double *sum, double *square) {
+    constexpr int64_t run = 64;
+    for (int64_t p = 0; p < pixels; p += run) {
+        add_moments(x + p * stride, stride, smaller(run, pixels - p), channels, sum, square);
+    }
+}
+
+// Each thread takes channels of its own.
+static void channel_sums(const channel_sums_args &s, const worker &w) {
+    const int64_t vectors = (s.channels + lanes - 1) / lanes;
+    const int64_t first = vectors * w.index / w.count * lanes;
+    const int64_t last = smaller(vectors * (w.index + 1) / w.count * lanes, s.channels);
+    if (first >= last) return;
+    add_pixels(s.x + first, s.channels, s.pixels, last - first, s.sums + first, s.sums + s.channels + first);
+}
+
 // Each thread takes whole groups, so it needs nobody else's sums.
 static void group_norm(const group_norm_args &g, const worker &w) {
     const int64_t width = g.channels / g.groups, items = g.images * g.groups;
     const int64_t first_item = items * w.index / w.count, last_item = items * (w.index + 1) / w.count;
     const int64_t padded = round_up(g.channels, 16);
-    double *sum = (double *)w.scratch, *square = sum + padded;
+    double *own = (double *)w.scratch;
 
     for (int64_t item = first_item; item < last_item;) {
         const int64_t image = item / g.groups, first_group = item % g.groups;
@@ -43,10 +59,13 @@ static void group_norm(const group_norm_args &g, const worker &w) {
         float *scale = g.factors + image * g.channels + begin, *offset = scale + g.images * g.channels;
         item += groups;
 
-        for (int64_t c = 0; c < channels; c++) sum[c] = square[c] = 0;
-        constexpr int64_t run = 64;
-        for (int64_t p = 0; p < g.pixels; p += run) {
-            add_moments(x + p * g.channels, g.channels, smaller(run, g.pixels - p), channels, sum, square);
+        const double *sum = own, *square = own + padded;
+        if (g.sums != nullptr) {
+            sum = g.sums + image * 2 * g.channels + begin;
+            square = sum + g.channels;
+        } else {
+            for (int64_t c = 0; c < channels; c++) own[c] = own[padded + c] = 0;
+            add_pixels(x, g.channels, g.pixels, channels, own, own + padded);
         }
         for (int64_t group = 0; group < groups; group++) {
             const int64_t c0 = group * width;

@@ -37,6 +37,9 @@ static inline vf power_of_two(vf n) {
 }
 
 static inline vf load_f16(const uint8_t *p) { return {_mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)p))}; }
+static inline void store_f16(uint8_t *p, vf x) {
+    _mm_storeu_si128((__m128i *)p, _mm256_cvtps_ph(x.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+}
 static inline vf load_bf16(const uint8_t *p) {
     const __m256i wide = _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)p));
     return {_mm256_castsi256_ps(_mm256_slli_epi32(wide, 16))};

@@ -37,6 +37,10 @@ static inline vf load_f16(const uint8_t *p) {
     memcpy(&bits, p, sizeof bits);
     return {vcvt_f32_f16(vreinterpret_f16_u16(bits))};
 }
+static inline void store_f16(uint8_t *p, vf x) {
+    const uint16x4_t bits = vreinterpret_u16_f16(vcvt_f16_f32(x.v));
+    memcpy(p, &bits, sizeof bits);
+}
 static inline vf load_bf16(const uint8_t *p) {
     uint16x4_t bits;
     memcpy(&bits, p, sizeof bits);

@@ -67,8 +67,26 @@ static inline float f16_value(uint32_t half) {
     return sign != 0 ? -magnitude : magnitude;
 }
 
+// The way back, to the nearest and of two equally near ones to the even one.
+static inline uint16_t f16_bits(float x) {
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    const uint32_t sign = bits >> 16 & 0x8000u;
+    if ((bits & 0x7fffffffu) > 0x7f800000u) return (uint16_t)(sign | 0x7e00u);
+    const float magnitude = from_bits(bits & 0x7fffffffu) * 0x1p-112f;
+    memcpy(&bits, &magnitude, sizeof bits);
+    const uint32_t half = (bits + 0xfffu + (bits >> 13 & 1)) >> 13;
+    return (uint16_t)(sign | (half < 0x7c00u ? half : 0x7c00u));
+}
+
 static inline vf load_f16(const uint8_t *p) {
     return {floats{f16_value(read16(p)), f16_value(read16(p + 2)), f16_value(read16(p + 4)), f16_value(read16(p + 6))}};
+}
+static inline void store_f16(uint8_t *p, vf x) {
+    for (int i = 0; i < lanes; i++) {
+        const uint16_t bits = f16_bits(x.v[i]);
+        memcpy(p + 2 * i, &bits, sizeof bits);
+    }
 }
 static inline vf load_bf16(const uint8_t *p) {
     return {floats{from_bits(read16(p) << 16), from_bits(read16(p + 2) << 16), from_bits(read16(p + 4) << 16),

@@ -9,6 +9,7 @@ import io.aquarelle.plan.Call;
 import io.aquarelle.plan.Work;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Locale;
 
 /** Draws one request on a model: prompt → tokens → text embedding → sampler loop over UNet calls → latent → picture. */
 final class Drawing {
@@ -49,6 +50,12 @@ final class Drawing {
         }
         List<Course> courses = Course.of(request, model);
         courses.forEach(Course::plans);
+        for (Course course : courses) {
+            requireMemory(course, model, false);
+            if (encodes) {
+                requireMemory(course, model, true);
+            }
+        }
         if (request.speedUp() != null) {
             requireFit(request.speedUp(), model, courses);
         }
@@ -57,6 +64,25 @@ final class Drawing {
             throw new IllegalArgumentException("an image adapter was opened by another pipeline; open it with this one");
         }
         return courses;
+    }
+
+    private static void requireMemory(Course course, Model model, boolean encode) {
+        ImageRequest request = course.request();
+        long allowed = request.maxMemory();
+        if (allowed == 0) {
+            return;
+        }
+        long needed = model.networks().vae().memory(encode, 1, course.height(), course.width(), allowed);
+        if (needed > allowed) {
+            throw new IllegalArgumentException(String.format(
+                    Locale.ROOT,
+                    "max memory is %.0f MB; %s %dx%d pixels takes at least %.0f MB, so allow more or draw smaller",
+                    Math.floor(allowed / 1e6),
+                    encode ? "encoding" : "decoding",
+                    request.width(),
+                    request.height(),
+                    Math.ceil(needed / 1e6)));
+        }
     }
 
     private static void requireFit(SpeedUpNet speedUp, Model model, List<Course> courses) {

@@ -38,6 +38,8 @@ import org.jspecify.annotations.Nullable;
  *     leaves no trace under white
  * @param clipSkip 1 takes the text encoder's last layer, 2 the one before, and so on; 0 what the model was trained on
  * @param sizes what SDXL is told of the picture's sizes; null for the size to draw. Other models take none
+ * @param maxMemory bytes of buffers that the VAE may take: large pictures are decoded and encoded in bands then, more
+ *     slowly and with the same result but for rounding; 0 is what memory is free
  * @param plan what the UNet leaves out to be faster; {@link StepPolicy#FULL} is nothing
  * @param controls pictures that the drawing follows; empty for none
  * @param hires a second pass at a larger size, of which the first one draws {@code width} and {@code height}; null for
@@ -66,6 +68,7 @@ public record ImageRequest(
         @Nullable Picture mask,
         int clipSkip,
         @Nullable PictureSizes sizes,
+        long maxMemory,
         StepPolicy plan,
         List<Control> controls,
         @Nullable Hires hires,
@@ -117,6 +120,9 @@ public record ImageRequest(
         }
         if (mask != null && image == null) {
             throw new IllegalArgumentException("a mask needs an image to lie on; give one, or no mask");
+        }
+        if (maxMemory < 0) {
+            throw new IllegalArgumentException("max memory is " + maxMemory + " bytes; it must be 0 or more");
         }
         schedule = SigmaSchedules.named(schedule, sampler);
         controls = List.copyOf(controls);
@@ -175,6 +181,7 @@ public record ImageRequest(
                 .mask(mask)
                 .clipSkip(clipSkip)
                 .sizes(sizes)
+                .maxMemory(maxMemory)
                 .plan(plan)
                 .controls(controls)
                 .hires(hires)
@@ -220,6 +227,7 @@ public record ImageRequest(
         private @Nullable Picture mask;
         private int clipSkip = 0;
         private @Nullable PictureSizes sizes;
+        private long maxMemory = 0;
         private StepPolicy plan = StepPolicy.FULL;
         private List<Control> controls = List.of();
         private @Nullable Hires hires;
@@ -335,6 +343,12 @@ public record ImageRequest(
             return this;
         }
 
+        /** Bytes of buffers that decoding and encoding pictures may take. */
+        public Builder maxMemory(long bytes) {
+            maxMemory = bytes;
+            return this;
+        }
+
         public Builder plan(StepPolicy value) {
             plan = value;
             return this;
@@ -404,6 +418,7 @@ public record ImageRequest(
                     mask,
                     clipSkip,
                     sizes,
+                    maxMemory,
                     plan,
                     controls,
                     hires,

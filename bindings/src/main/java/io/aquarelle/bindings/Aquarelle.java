@@ -2070,6 +2070,70 @@ public class Aquarelle extends Aquarelle$shared {
         }
     }
 
+    private static class aq_vae_estimate {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Aquarelle.C_INT,
+            Aquarelle.C_LONG_LONG,
+            Aquarelle.C_POINTER,
+            Aquarelle.C_INT,
+            Aquarelle.C_POINTER,
+            Aquarelle.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.find("aq_vae_estimate").orElseThrow();
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * aq_status aq_vae_estimate(aq_handle vae, const aq_vae_call *call, int32_t encode, uint64_t *bytes, aq_error *error)
+     * }
+     */
+    public static FunctionDescriptor aq_vae_estimate$descriptor() {
+        return aq_vae_estimate.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * aq_status aq_vae_estimate(aq_handle vae, const aq_vae_call *call, int32_t encode, uint64_t *bytes, aq_error *error)
+     * }
+     */
+    public static MethodHandle aq_vae_estimate$handle() {
+        return aq_vae_estimate.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * aq_status aq_vae_estimate(aq_handle vae, const aq_vae_call *call, int32_t encode, uint64_t *bytes, aq_error *error)
+     * }
+     */
+    public static MemorySegment aq_vae_estimate$address() {
+        return aq_vae_estimate.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * aq_status aq_vae_estimate(aq_handle vae, const aq_vae_call *call, int32_t encode, uint64_t *bytes, aq_error *error)
+     * }
+     */
+    public static int aq_vae_estimate(long vae, MemorySegment call, int encode, MemorySegment bytes, MemorySegment error) {
+        var mh$ = aq_vae_estimate.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("aq_vae_estimate", vae, call, encode, bytes, error);
+            }
+            return (int)mh$.invokeExact(vae, call, encode, bytes, error);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
     private static class aq_vae_decode {
         public static final FunctionDescriptor DESC = FunctionDescriptor.of(
             Aquarelle.C_INT,

@@ -22,6 +22,7 @@ import static java.lang.foreign.MemoryLayout.PathElement.*;
  *     int32_t batch;
  *     int32_t height;
  *     int32_t width;
+ *     uint64_t max_memory;
  * }
  * }
  */
@@ -39,7 +40,8 @@ public class aq_vae_call {
         Aquarelle.C_INT.withName("batch"),
         Aquarelle.C_INT.withName("height"),
         Aquarelle.C_INT.withName("width"),
-        MemoryLayout.paddingLayout(4)
+        MemoryLayout.paddingLayout(4),
+        Aquarelle.C_LONG_LONG.withName("max_memory")
     ).withName("aq_vae_call");
 
     /**
@@ -355,6 +357,50 @@ public class aq_vae_call {
      */
     public static void width(MemorySegment struct, int fieldValue) {
         struct.set(width$LAYOUT, width$OFFSET, fieldValue);
+    }
+
+    private static final OfLong max_memory$LAYOUT = (OfLong)$LAYOUT.select(groupElement("max_memory"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * uint64_t max_memory
+     * }
+     */
+    public static final OfLong max_memory$layout() {
+        return max_memory$LAYOUT;
+    }
+
+    private static final long max_memory$OFFSET = $LAYOUT.byteOffset(groupElement("max_memory"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * uint64_t max_memory
+     * }
+     */
+    public static final long max_memory$offset() {
+        return max_memory$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * uint64_t max_memory
+     * }
+     */
+    public static long max_memory(MemorySegment struct) {
+        return struct.get(max_memory$LAYOUT, max_memory$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * uint64_t max_memory
+     * }
+     */
+    public static void max_memory(MemorySegment struct, long fieldValue) {
+        struct.set(max_memory$LAYOUT, max_memory$OFFSET, fieldValue);
     }
 
     /**

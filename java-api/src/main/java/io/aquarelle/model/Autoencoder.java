@@ -83,9 +83,21 @@ public final class Autoencoder extends Network {
      * @throws InsufficientMemoryException if the activations do not fit into memory
      */
     public float[] decode(float[] latents, int batch, int height, int width, @Nullable CallControl control) {
+        return decode(latents, batch, height, width, 0, control);
+    }
+
+    /**
+     * Latents to pictures within a budget. Where the whole does not fit, bands of rows are computed one after the other,
+     * more slowly, with the statistics of the whole picture: no seams, and the same picture but for rounding.
+     *
+     * @param maxMemory bytes of buffers, or 0 for what is available
+     * @throws InsufficientMemoryException if that is less than {@link #memory} tells
+     */
+    public float[] decode(
+            float[] latents, int batch, int height, int width, long maxMemory, @Nullable CallControl control) {
         requireLength("latents", latents.length, batch, latentChannels, height, width);
         float[] images = new float[outputLength(batch, imageChannels, (long) height * factor, (long) width * factor)];
-        call(Aquarelle::aq_vae_decode, latents, images, batch, height, width, control);
+        call(Aquarelle::aq_vae_decode, latents, images, batch, height, width, maxMemory, control);
         return images;
     }
 
@@ -100,10 +112,50 @@ public final class Autoencoder extends Network {
      * @throws InsufficientMemoryException if the activations do not fit into memory
      */
     public float[] encode(float[] images, int batch, int height, int width, @Nullable CallControl control) {
+        return encode(images, batch, height, width, 0, control);
+    }
+
+    /** Pictures to the distribution of their latents within a budget, as {@link #decode} keeps to it. */
+    public float[] encode(
+            float[] images, int batch, int height, int width, long maxMemory, @Nullable CallControl control) {
         requireLength("images", images.length, batch, imageChannels, (long) height * factor, (long) width * factor);
         float[] moments = new float[outputLength(batch, 2L * latentChannels, height, width)];
-        call(Aquarelle::aq_vae_encode, images, moments, batch, height, width, control);
+        call(Aquarelle::aq_vae_encode, images, moments, batch, height, width, maxMemory, control);
         return moments;
+    }
+
+    /**
+     * The bytes of buffers that {@link #decode} or {@link #encode} takes within a budget; where that is more than the
+     * budget, the call would fail.
+     *
+     * @param height of the latent, as is {@code width}
+     * @param maxMemory bytes, or 0 for what is available
+     */
+    public synchronized long memory(boolean encode, int batch, int height, int width, long maxMemory) {
+        long[] bytes = {0};
+        long self = handle();
+        NativeCalls.run((arena, error) -> {
+            MemorySegment result = arena.allocate(ValueLayout.JAVA_LONG);
+            MemorySegment call = sizes(arena, batch, height, width, maxMemory);
+            int status = Aquarelle.aq_vae_estimate(self, call, encode ? 1 : 0, result, error);
+            bytes[0] = result.get(ValueLayout.JAVA_LONG, 0);
+            return status;
+        });
+        return bytes[0];
+    }
+
+    /** A call with nothing but its sizes. */
+    private static MemorySegment sizes(Arena arena, int batch, int height, int width, long maxMemory) {
+        if (maxMemory < 0) {
+            throw new IllegalArgumentException("max memory is " + maxMemory + " bytes; it must be 0 or more");
+        }
+        MemorySegment call = aq_vae_call.allocate(arena);
+        call.fill((byte) 0);
+        aq_vae_call.batch(call, batch);
+        aq_vae_call.height(call, height);
+        aq_vae_call.width(call, width);
+        aq_vae_call.max_memory(call, maxMemory);
+        return call;
     }
 
     @FunctionalInterface
@@ -118,18 +170,16 @@ public final class Autoencoder extends Network {
             int batch,
             int height,
             int width,
+            long maxMemory,
             @Nullable CallControl control) {
         long self = handle();
         NativeCalls.run((arena, error) -> {
             MemorySegment result = arena.allocate(ValueLayout.JAVA_FLOAT, output.length);
-            MemorySegment call = aq_vae_call.allocate(arena);
+            MemorySegment call = sizes(arena, batch, height, width, maxMemory);
             aq_vae_call.input(call, NativeCalls.copy(arena, input));
             aq_vae_call.output(call, result);
             aq_vae_call.input_count(call, input.length);
             aq_vae_call.output_count(call, output.length);
-            aq_vae_call.batch(call, batch);
-            aq_vae_call.height(call, height);
-            aq_vae_call.width(call, width);
             int status = function.run(self, call, segment(control), error);
             MemorySegment.copy(result, ValueLayout.JAVA_FLOAT, 0, output, 0, output.length);
             return status;

@@ -199,6 +199,41 @@ class GoldenTest {
         }
     }
 
+    @Test
+    void bandsGiveThePictureOfTheWholeWithinTheirMemory() throws IOException {
+        try (Nano nano = open("sdxl-nano", DataType.F16)) {
+            Autoencoder vae = nano.vae();
+            float[] latent = new float[4 * 16 * 13];
+            for (int i = 0; i < latent.length; i++) {
+                latent[i] = (float) Math.sin(i * i);
+            }
+            float[] whole = vae.decode(latent, 1, 16, 13, null);
+            float[] moments = vae.encode(whole, 1, 16, 13, null);
+            for (boolean encode : new boolean[] {false, true}) {
+                long most = vae.memory(encode, 1, 16, 13, Long.MAX_VALUE);
+                long least = vae.memory(encode, 1, 16, 13, 1);
+                assertTrue(least < most, least + " of " + most);
+                float[] expected = encode ? moments : whole;
+                for (long allowed : new long[] {least, (least + most) / 2, most}) {
+                    float[] actual = encode
+                            ? vae.encode(whole, 1, 16, 13, allowed, null)
+                            : vae.decode(latent, 1, 16, 13, allowed, null);
+                    double sum = 0;
+                    double signal = 0;
+                    for (int i = 0; i < actual.length; i++) {
+                        sum += Math.pow(actual[i] - expected[i], 2);
+                        signal += Math.pow(expected[i], 2);
+                    }
+                    assertTrue(sum <= 1e-5 * signal, allowed + " bytes: " + sum / signal);
+                }
+            }
+            long least = vae.memory(false, 1, 16, 13, 1);
+            assertThrows(InsufficientMemoryException.class, () -> vae.decode(latent, 1, 16, 13, least - 1, null));
+            assertThrows(IllegalArgumentException.class, () -> vae.decode(latent, 1, 16, 13, -1, null));
+            assertThrows(IllegalArgumentException.class, () -> vae.memory(false, 1, 0, 13, 0));
+        }
+    }
+
     @ParameterizedTest
     @CsvSource({"sd1-nano, EPS", "sd2-nano, V", "sdxl-nano, EPS"})
     void sixEulerStepsWithGuidanceEndAtTheGoldenLatent(String model, Prediction prediction) throws IOException {

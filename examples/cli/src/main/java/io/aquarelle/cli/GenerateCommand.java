@@ -135,6 +135,15 @@ final class GenerateCommand extends ModelCommand {
     private int clipSkip = 0;
 
     @Option(
+            names = "--max-memory",
+            paramLabel = "SIZE",
+            converter = MemorySize.class,
+            description =
+                    "Memory that encoding and decoding pictures may take besides weights, as in 500M or 2G; larger"
+                            + " pictures go in bands, more slowly. Without it, what is free.")
+    private Long maxMemory;
+
+    @Option(
             names = {"-b", "--batch-count"},
             paramLabel = "N",
             description = "Pictures to draw (${DEFAULT-VALUE}); the seed grows by 1 with each.")
@@ -303,6 +312,7 @@ final class GenerateCommand extends ModelCommand {
         set(request, "--strength", strength, ImageRequest.Builder::strength);
         set(request, "--mask", it -> it.mask(picture(mask)));
         set(request, "--clip-skip", it -> it.clipSkip(clipSkip));
+        set(request, "--max-memory", maxMemory, ImageRequest.Builder::maxMemory);
         set(request, "--batch-count", it -> it.batch(batch));
         passes.set(request);
         request.plan(plan.policy());

@@ -15,6 +15,7 @@ import io.aquarelle.Pipeline;
 import io.aquarelle.model.EngineOptions;
 import io.aquarelle.model.NanoModel;
 import io.aquarelle.sampling.Prediction;
+import java.awt.image.BufferedImage;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -26,6 +27,9 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
 import java.util.Set;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import java.util.stream.Stream;
 import javax.imageio.ImageIO;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -119,6 +123,39 @@ class GenerateCommandTest {
         }
         assertFalse(Arrays.equals(draw(request).getFirst().png(), Files.readAllBytes(file)));
         refused("--prediction", small(file, "--prediction", "flow"));
+    }
+
+    @Test
+    void aMemoryLimitChangesThePictureByRoundingOnly() throws IOException {
+        Path file = folder.resolve("out.png");
+        String[] large = small(file, "-s", "7", "-W", "128", "-H", "128");
+        CommandRun.done(large);
+        BufferedImage whole = ImageIO.read(file.toFile());
+        CommandRun run = CommandRun.done(Stream.concat(Stream.of(large), Stream.of("--max-memory", limit(large)))
+                .toArray(String[]::new));
+        assertEquals("", run.err());
+        BufferedImage banded = ImageIO.read(file.toFile());
+        for (int y = 0; y < 128; y++) {
+            for (int x = 0; x < 128; x++) {
+                for (int shift = 0; shift < 24; shift += 8) {
+                    assertEquals(whole.getRGB(x, y) >> shift & 0xff, banded.getRGB(x, y) >> shift & 0xff, 1);
+                }
+            }
+        }
+        refused("max memory is 1 MB; decoding 64x32 pixels takes at least", small(file, "--max-memory", "1M"));
+        for (String size : List.of("", "0", "-1", "big", "2X", "1e9", "99999T")) {
+            refused("--max-memory", small(file, "--max-memory", size));
+        }
+    }
+
+    /** The least memory, taken from the message that refuses less. */
+    private static String limit(String... args) {
+        String[] all =
+                Stream.concat(Stream.of(args), Stream.of("--max-memory", "1M")).toArray(String[]::new);
+        Matcher needed = Pattern.compile("at least (\\d+ ?M)B")
+                .matcher(CommandRun.of(all).err());
+        assertTrue(needed.find());
+        return needed.group(1).replace(" ", "");
     }
 
     @Test

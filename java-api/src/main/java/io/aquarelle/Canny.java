@@ -60,7 +60,9 @@ public record Canny(float high, float low, boolean inverse) {
         byte[] rgb = picture.rgb();
         float[] grey = new float[rgb.length / 3];
         for (int p = 0; p < grey.length; p++) {
-            grey[p] = (0.2989f * (rgb[3 * p] & 0xff) + 0.587f * (rgb[3 * p + 1] & 0xff) + 0.114f * (rgb[3 * p + 2] & 0xff))
+            grey[p] = (0.2989f * (rgb[3 * p] & 0xff)
+                            + 0.587f * (rgb[3 * p + 1] & 0xff)
+                            + 0.114f * (rgb[3 * p + 2] & 0xff))
                     / 255;
         }
         return grey;
@@ -82,8 +84,7 @@ public record Canny(float high, float low, boolean inverse) {
                 for (int x = 0; x < width; x++) {
                     double value = 0;
                     for (int d = -REACH; d <= REACH; d++) {
-                        value += weights[d + REACH]
-                                * at(from, width, height, x + (1 - pass) * d, y + pass * d);
+                        value += weights[d + REACH] * at(from, width, height, x + (1 - pass) * d, y + pass * d);
                     }
                     to[y * width + x] = (float) (value / sum);
                 }
@@ -104,8 +105,7 @@ public record Canny(float high, float low, boolean inverse) {
             int weight = side == 0 ? 2 : 1;
             int sx = x + side * dy;
             int sy = y + side * dx;
-            sum += weight
-                    * (at(values, width, height, sx + dx, sy + dy) - at(values, width, height, sx - dx, sy - dy));
+            sum += weight * (at(values, width, height, sx + dx, sy + dy) - at(values, width, height, sx - dx, sy - dy));
         }
         return sum;
     }

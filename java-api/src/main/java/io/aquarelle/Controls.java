@@ -56,11 +56,13 @@ final class Controls implements AutoCloseable {
         this.width = width;
         for (Control control : controls) {
             if (control.net().unet() != unet) {
-                throw new IllegalArgumentException("a control net was opened by another pipeline; open it with this one");
+                throw new IllegalArgumentException(
+                        "a control net was opened by another pipeline; open it with this one");
             }
             if (control.net().factor() != factor || control.net().pictureChannels() != 3) {
                 throw new IllegalArgumentException("a control net takes pictures of "
-                        + control.net().pictureChannels() + " channels and " + control.net().factor()
+                        + control.net().pictureChannels() + " channels and "
+                        + control.net().factor()
                         + " pixels a cell; the model has 3 and " + factor);
             }
             pictures.add(control.planes(width * factor, height * factor));

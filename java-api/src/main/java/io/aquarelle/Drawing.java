@@ -43,7 +43,8 @@ final class Drawing {
                     "clip skip is " + request.clipSkip() + "; the text encoder has " + layers + " layers");
         }
         Hires hires = request.hires();
-        boolean encodes = request.image() != null || hires != null && hires.upscaler().needsPixels();
+        boolean encodes =
+                request.image() != null || hires != null && hires.upscaler().needsPixels();
         if (encodes && !model.networks().vae().hasEncoder()) {
             throw new IllegalArgumentException(
                     model.checkpoint().path() + " has a VAE without encoder; it cannot start from an image");
@@ -61,7 +62,8 @@ final class Drawing {
         }
         if (request.imagePrompts().stream()
                 .anyMatch(it -> it.adapter().unet() != model.networks().unet())) {
-            throw new IllegalArgumentException("an image adapter was opened by another pipeline; open it with this one");
+            throw new IllegalArgumentException(
+                    "an image adapter was opened by another pipeline; open it with this one");
         }
         return courses;
     }

@@ -90,8 +90,7 @@ final class GuidedDenoiser implements Denoiser, AutoCloseable {
     @Override
     public Estimates estimates(float[] x, float sigma) {
         List<float[]> outputs = outputs(x, sigma, guidance.branches().size());
-        return new Estimates(
-                denoised(x, guidance.guided(outputs), sigma), denoised(x, outputs.getLast(), sigma));
+        return new Estimates(denoised(x, guidance.guided(outputs), sigma), denoised(x, outputs.getLast(), sigma));
     }
 
     private float[] denoised(float[] x, float[] output, float sigma) {

@@ -44,7 +44,8 @@ final class Infotext {
         settings.put("Size", request.width() + "x" + request.height());
         settings.put("Model", name(model));
         if (request.variation().strength() > 0) {
-            settings.put("Variation seed", Long.toUnsignedString(request.variation().seed()));
+            settings.put(
+                    "Variation seed", Long.toUnsignedString(request.variation().seed()));
             settings.put("Variation seed strength", number(request.variation().strength()));
         }
         Hires hires = request.hires();

@@ -13,12 +13,7 @@ import org.jspecify.annotations.Nullable;
  *
  * @param spec with a prediction that is known
  */
-record Model(
-        Checkpoint checkpoint,
-        ModelSpec spec,
-        Networks networks,
-        NoiseSchedule noiseSchedule,
-        AddOns addOns)
+record Model(Checkpoint checkpoint, ModelSpec spec, Networks networks, NoiseSchedule noiseSchedule, AddOns addOns)
         implements AutoCloseable {
     /**
      * Makes the networks.
@@ -30,7 +25,8 @@ record Model(
         ModelSpec read = ModelSpec.of(checkpoint);
         Networks networks = Networks.open(checkpoint, read, options);
         ModelSpec spec = read.withPrediction(given != null ? given : prediction(read, networks));
-        return new Model(checkpoint, spec, networks, noiseSchedule(checkpoint), new AddOns(networks.engine(), networks.unet()));
+        return new Model(
+                checkpoint, spec, networks, noiseSchedule(checkpoint), new AddOns(networks.engine(), networks.unet()));
     }
 
     /** Trainers of SDXL mark models without signal at the last timestep by a tensor of that name. */

@@ -89,14 +89,14 @@ final class Pass implements AutoCloseable {
         List<AddedAttention> all = new ArrayList<>();
         SpeedUpNet speedUp = request.speedUp();
         if (speedUp != null) {
-            speedUp
-                    .terms(condition(prompt, AESTHETICS), condition(negative, NEGATIVE_AESTHETICS))
+            speedUp.terms(condition(prompt, AESTHETICS), condition(negative, NEGATIVE_AESTHETICS))
                     .forEach(it -> all.add(
                             new AddedAttention(it.adapter(), List.of(it.context()), it.tokens(), it.scale(), 0, 1)));
         }
         for (ImagePrompt image : request.imagePrompts()) {
             ImageAdapter adapter = image.adapter();
-            float[] planes = image.picture().fitted(adapter.side(), adapter.side()).unitPlanes();
+            float[] planes =
+                    image.picture().fitted(adapter.side(), adapter.side()).unitPlanes();
             float[] tokens = adapter.tokens(planes, control);
             float[] nothing = adapter.tokens(null, control);
             all.add(new AddedAttention(
@@ -208,8 +208,7 @@ final class Pass implements AutoCloseable {
     private float[] start(NoiseSource noise, int image) {
         Variation variation = request.variation();
         NoiseSource other = RandomSources.byName(request.rng(), variation.seed() + image);
-        return variation.noise(
-                noise, other, networks.vae().latentChannels(), course.height(), course.width());
+        return variation.noise(noise, other, networks.vae().latentChannels(), course.height(), course.width());
     }
 
     /** What is decoded of this pass' latent. Where a mask says so, the pixels of the picture stay, as in A1111. */

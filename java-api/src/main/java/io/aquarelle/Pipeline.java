@@ -285,7 +285,9 @@ public final class Pipeline implements AutoCloseable {
      * @throws IllegalStateException if the pipeline is closed
      */
     public List<PlannedCall> explain(ImageRequest request) {
-        return taken(new CallControl(), control -> Drawing.courses(model, request).stream()
+        return taken(
+                new CallControl(),
+                control -> Drawing.courses(model, request).stream()
                         .flatMap(course -> course.explain().stream())
                         .toList());
     }
@@ -312,7 +314,8 @@ public final class Pipeline implements AutoCloseable {
 
     private void requireOpen() {
         if (!open) {
-            throw new IllegalStateException("the pipeline of " + model.checkpoint().path() + " is closed");
+            throw new IllegalStateException(
+                    "the pipeline of " + model.checkpoint().path() + " is closed");
         }
     }
 }

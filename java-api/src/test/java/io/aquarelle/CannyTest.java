@@ -20,7 +20,9 @@ class CannyTest {
         byte[] rgb = new byte[3 * WIDTH * HEIGHT];
         for (int y = 0; y < HEIGHT; y++) {
             for (int x = 0; x < WIDTH; x++) {
-                int[] colour = {(x * 3 + y * 5) % 256 / 4, (x * 3 + y * 5 + 40) % 256 / 4, (x * 3 + y * 5 + 80) % 256 / 4};
+                int[] colour = {
+                    (x * 3 + y * 5) % 256 / 4, (x * 3 + y * 5 + 40) % 256 / 4, (x * 3 + y * 5 + 80) % 256 / 4
+                };
                 if ((x - 20) * (x - 20) + (y - 15) * (y - 15) <= 81) {
                     colour = new int[] {230, 180, 60};
                 }

@@ -101,7 +101,11 @@ class ControlTest {
                 Weights weights = Weights.of(model);
                 Checkpoint opened = Checkpoint.open(file);
                 Weights controlWeights = Weights.of(opened);
-                UNet unet = UNet.create(engine, weights, ModelSpec.UNET_PREFIX, ModelSpec.of(model).heads());
+                UNet unet = UNet.create(
+                        engine,
+                        weights,
+                        ModelSpec.UNET_PREFIX,
+                        ModelSpec.of(model).heads());
                 ControlNet control = ControlNet.create(unet, controlWeights);
                 Residuals residuals = Residuals.of(unet, 24, 8)) {
             float[] latent = NanoModel.floats(golden, "unet.x.h24w8");
@@ -197,7 +201,8 @@ class ControlTest {
         byte[] mixed = draw(request(control(1, 0, 1)).negativePrompt(longPrompt));
         assertFalse(Arrays.equals(mixed, draw(request().negativePrompt(longPrompt))));
         byte[] from = draw(request(control(1, 0, 1)).image(picture(SIDE, SIDE)).strength(0.5f));
-        assertFalse(Arrays.equals(from, draw(request().image(picture(SIDE, SIDE)).strength(0.5f))));
+        assertFalse(
+                Arrays.equals(from, draw(request().image(picture(SIDE, SIDE)).strength(0.5f))));
     }
 
     @Test

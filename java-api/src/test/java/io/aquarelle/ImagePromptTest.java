@@ -102,7 +102,8 @@ class ImagePromptTest {
         assertFalse(Arrays.equals(plain, guided));
         assertFalse(Arrays.equals(guided, draw(ImagePrompt.of(adapter, picture(3)))));
         assertFalse(Arrays.equals(guided, draw(new ImagePrompt(adapter, picture(0), 1, 0.5f, 1))));
-        assertFalse(Arrays.equals(guided, draw(ImagePrompt.of(adapter, picture(0)), ImagePrompt.of(adapter, picture(3)))));
+        assertFalse(
+                Arrays.equals(guided, draw(ImagePrompt.of(adapter, picture(0)), ImagePrompt.of(adapter, picture(3)))));
         assertArrayEquals(guided, draw(ImagePrompt.of(adapter, picture(0))));
     }
 
@@ -119,7 +120,9 @@ class ImagePromptTest {
         other.tensors.put("image_proj.proj.weight", other.tensors.get("image_proj.norm.bias"));
         assertRefused(other, "another image encoder");
         assertRefused(EditableModel.of("sd1-nano"), "ip_adapter.1.to_k_ip.weight");
-        assertThrows(ModelFormatException.class, () -> pipeline.imageAdapter(folder.resolve("ip.safetensors"), folder.resolve("nano.safetensors"), 0));
+        assertThrows(
+                ModelFormatException.class,
+                () -> pipeline.imageAdapter(folder.resolve("ip.safetensors"), folder.resolve("nano.safetensors"), 0));
         try (Pipeline shared = pipeline.share()) {
             ImageRequest request = ImageRequest.builder("x")
                     .imagePrompts(List.of(ImagePrompt.of(adapter, picture(0))))

@@ -130,10 +130,7 @@ class PassesTest {
             unscaled[i] /= SCALE;
         }
         int factor = of.networks().vae().factor();
-        return Picture.of(
-                        side * factor,
-                        side * factor,
-                        of.networks().vae().decode(unscaled, 1, side, side, null))
+        return Picture.of(side * factor, side * factor, of.networks().vae().decode(unscaled, 1, side, side, null))
                 .rgb();
     }
 
@@ -155,8 +152,8 @@ class PassesTest {
 
     private static float[] sampled(float[] latent, float[] sigmas, int side) {
         Condition condition = condition(model, "a red apple");
-        Denoiser denoiser = (x, sigma) ->
-                Prediction.EPS.denoised(x, unet(model, x, new float[0], sigma, condition, side), sigma);
+        Denoiser denoiser =
+                (x, sigma) -> Prediction.EPS.denoised(x, unet(model, x, new float[0], sigma, condition, side), sigma);
         return Samplers.EULER.sample(
                 denoiser, noised(latent, sigmas[0]), sigmas, RandomSources.philox(5), StepListener.NONE);
     }
@@ -168,19 +165,18 @@ class PassesTest {
         float[] first = sampled(new float[4 * side * side], sigmas(4), side);
         float[] large;
         if (upscaler == Upscaler.LANCZOS) {
-            Picture picture = Picture.of(SIDE, SIDE, decoded(model, first, side)).fitted(96, 96);
+            Picture picture =
+                    Picture.of(SIDE, SIDE, decoded(model, first, side)).fitted(96, 96);
             float[] moments = model.networks().vae().encode(picture.planes(), 1, side * 3 / 2, side * 3 / 2, null);
-            large = new StartPicture(moments, SCALE, null)
-                    .latent(RandomSources.philox(5), moments.length / 2);
+            large = new StartPicture(moments, SCALE, null).latent(RandomSources.philox(5), moments.length / 2);
         } else {
             large = upscaler.enlarged(first, side, side, side * 3 / 2, side * 3 / 2);
         }
         // 3 steps at strength 0.4 are the last 3 of 7.
         float[] sigmas = Arrays.copyOfRange(sigmas(7), 4, 8);
         byte[] expected = decoded(model, sampled(large, sigmas, side * 3 / 2), side * 3 / 2);
-        GeneratedImage image = pipeline.generate(request()
-                        .hires(new Hires(96, 96, upscaler, 3, 0.4f))
-                        .build())
+        GeneratedImage image = pipeline.generate(
+                        request().hires(new Hires(96, 96, upscaler, 3, 0.4f)).build())
                 .getFirst();
         assertEquals(96, image.width());
         assertArrayEquals(expected, image.rgb());
@@ -226,14 +222,20 @@ class PassesTest {
         Picture start = rings(96, 80);
         byte[] masked = draw(
                 pipeline,
-                request().size(96, 80).image(start).mask(Picture.of(96, 80, light)).strength(0.8f).hires(hires));
+                request()
+                        .size(96, 80)
+                        .image(start)
+                        .mask(Picture.of(96, 80, light))
+                        .strength(0.8f)
+                        .hires(hires));
         for (int i = 0; i < masked.length; i++) {
             if (i / 3 % 96 < 48) {
                 assertEquals(start.rgb()[i], masked[i]);
             }
         }
         var batch = pipeline.generate(request().hires(hires).batch(2).build());
-        assertArrayEquals(draw(pipeline, request().hires(hires).seed(6)), batch.getLast().rgb());
+        assertArrayEquals(
+                draw(pipeline, request().hires(hires).seed(6)), batch.getLast().rgb());
     }
 
     @Test
@@ -247,7 +249,8 @@ class PassesTest {
             for (String[] row : rows) {
                 int height = Integer.parseInt(row[1]);
                 int width = Integer.parseInt(row[2]);
-                if (Arrays.stream(Interpolation.values()).anyMatch(it -> it.name().equals(row[0]))) {
+                if (Arrays.stream(Interpolation.values())
+                        .anyMatch(it -> it.name().equals(row[0]))) {
                     float[] actual = Interpolation.valueOf(row[0]).resized(input, 3, 4, height, width);
                     assertArrayEquals(values(row), actual, 2e-6f, row[0] + height);
                     compared++;
@@ -290,7 +293,8 @@ class PassesTest {
                 batch.getLast().rgb());
         assertEquals(5, batch.getLast().seed());
         assertTrue(batch.getLast().infotext().contains("Variation seed: 10, Variation seed strength: 0.1"));
-        ImageRequest second = request().variation(new Variation(9, 0.1f)).batch(2).build().only(1);
+        ImageRequest second =
+                request().variation(new Variation(9, 0.1f)).batch(2).build().only(1);
         assertArrayEquals(
                 batch.getLast().png(), pipeline.generate(second).getFirst().png());
     }
@@ -329,23 +333,31 @@ class PassesTest {
     }
 
     private static ImageRequest.Builder edit() {
-        return request().negativePrompt("blurry").image(rings(SIDE, SIDE)).strength(1).steps(1);
+        return request()
+                .negativePrompt("blurry")
+                .image(rings(SIDE, SIDE))
+                .strength(1)
+                .steps(1);
     }
 
     @Test
     void editingModelsMixThreeBranches() {
-        GeneratedImage image = editor.generate(edit().guidance(6).imageGuidance(1.7f).build()).getFirst();
+        GeneratedImage image =
+                editor.generate(edit().guidance(6).imageGuidance(1.7f).build()).getFirst();
         assertTrue(difference(edited(6, 1.7f), image.rgb()) < 0.02);
         assertTrue(difference(edited(6, 1.2f), image.rgb()) > 0.5);
         assertEquals(3, image.unetCalls());
         // Branches that a scale of 1 takes out of the sum are not computed.
-        GeneratedImage two = editor.generate(edit().guidance(6).imageGuidance(1).build()).getFirst();
+        GeneratedImage two =
+                editor.generate(edit().guidance(6).imageGuidance(1).build()).getFirst();
         assertTrue(difference(edited(6, 1), two.rgb()) < 0.02);
         assertEquals(2, two.unetCalls());
-        GeneratedImage one = editor.generate(edit().guidance(1).imageGuidance(1).build()).getFirst();
+        GeneratedImage one =
+                editor.generate(edit().guidance(1).imageGuidance(1).build()).getFirst();
         assertTrue(difference(edited(1, 1), one.rgb()) < 0.02);
         assertEquals(1, one.unetCalls());
-        GeneratedImage noText = editor.generate(edit().guidance(1).imageGuidance(1.7f).build()).getFirst();
+        GeneratedImage noText =
+                editor.generate(edit().guidance(1).imageGuidance(1.7f).build()).getFirst();
         assertTrue(difference(edited(1, 1.7f), noText.rgb()) < 0.02);
     }
 
@@ -366,7 +378,9 @@ class PassesTest {
         assertThrows(IllegalArgumentException.class, () -> new Hires(64, 64, Upscaler.LATENT, -1, 0.5f));
         assertThrows(IllegalArgumentException.class, () -> new Hires(64, 64, Upscaler.LATENT, 1, 1.5f));
         assertThrows(IllegalArgumentException.class, () -> new Variation(1, Float.NaN));
-        assertThrows(IllegalArgumentException.class, () -> request().imageGuidance(Float.NaN).build());
+        assertThrows(
+                IllegalArgumentException.class,
+                () -> request().imageGuidance(Float.NaN).build());
         var failure = assertThrows(IllegalArgumentException.class, () -> Upscaler.byName("best"));
         assertTrue(failure.getMessage().contains("Latent (bicubic)"), failure.getMessage());
         assertEquals(Upscaler.LATENT_NEAREST_EXACT, Upscaler.byName("latent nearest exact"));

@@ -142,8 +142,8 @@ class SpeedUpNetTest {
                 .negativePrompt("a red apple")
                 .speedUp(sun)
                 .build();
-        assertFalse(Arrays.equals(
-                image.rgb(), pipeline.generate(swapped).getFirst().rgb()));
+        assertFalse(
+                Arrays.equals(image.rgb(), pipeline.generate(swapped).getFirst().rgb()));
         assertFalse(Arrays.equals(image.rgb(), draw(request().negativePrompt("blurry ".repeat(90)))));
         assertEquals(request().build(), request().build().toBuilder().build());
         assertEquals(7, request().steps(7).build().toBuilder().build().steps());
@@ -183,7 +183,8 @@ class SpeedUpNetTest {
         assertRefused(request().sampler("euler_cfg_pp"), "another sampler");
         try (Pipeline other = pipeline.share()) {
             var failure = assertThrows(
-                    IllegalArgumentException.class, () -> other.generate(request().build()));
+                    IllegalArgumentException.class,
+                    () -> other.generate(request().build()));
             assertTrue(failure.getMessage().contains("another pipeline"), failure.getMessage());
         }
     }
@@ -203,8 +204,7 @@ class SpeedUpNetTest {
         lacking.tensors.remove("9.to_v_extra_pos.weight");
         assertRefused(lacking, "'9.to_v_extra_pos.weight'");
         EditableModel narrow = adapter();
-        narrow.tensors.replaceAll(
-                (name, tensor) -> name.endsWith(".weight") ? tensor.narrowed(32) : tensor);
+        narrow.tensors.replaceAll((name, tensor) -> name.endsWith(".weight") ? tensor.narrowed(32) : tensor);
         assertRefused(narrow, "1.to_k_neg.weight");
         EditableModel odd = adapter();
         odd.tensors.put("3.to_k_neg_beta", odd.tensors.get("21.to_k_neg_beta"));

@@ -7,7 +7,6 @@ import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
-import java.util.List;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
@@ -116,7 +115,8 @@ public final class ImageAdapter implements AutoCloseable {
                                     + ": it was trained with another image encoder");
         }
         if (tensor.type().isQuantised()) {
-            throw new ModelFormatException(file.path(), "has tensor '" + name + "' quantised; use the file as published");
+            throw new ModelFormatException(
+                    file.path(), "has tensor '" + name + "' quantised; use the file as published");
         }
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment values = arena.allocate(Float.BYTES * tensor.elements(), Float.BYTES);

@@ -20,8 +20,7 @@ public final class Residuals implements AutoCloseable {
 
     /** Room for the residuals of a UNet, all 0. */
     public static Residuals of(UNet unet, int height, int width) {
-        return new Residuals(
-                Arrays.stream(unet.residualLengths(height, width)).sum());
+        return new Residuals(Arrays.stream(unet.residualLengths(height, width)).sum());
     }
 
     /** In floats. */

@@ -17,8 +17,7 @@ public final class NanoControlNet {
         net.tensors.clear();
         encoder.forEach((name, tensor) -> {
             if (name.startsWith(ModelSpec.UNET_PREFIX) && !name.startsWith(ModelSpec.UNET_PREFIX + "out")) {
-                net.tensors.put(
-                        ControlNet.PREFIX + name.substring(ModelSpec.UNET_PREFIX.length()), reversed(tensor));
+                net.tensors.put(ControlNet.PREFIX + name.substring(ModelSpec.UNET_PREFIX.length()), reversed(tensor));
             }
         });
         net.tensors.putAll(EditableModel.of(family + "-control").tensors);
@@ -71,7 +70,8 @@ public final class NanoControlNet {
         Map<String, Tensor> renamed = new LinkedHashMap<>();
         net.tensors.forEach((name, tensor) -> {
             String rest = name.substring(ControlNet.PREFIX.length());
-            String part = parts.keySet().stream().filter(rest::startsWith).findFirst().orElseThrow();
+            String part =
+                    parts.keySet().stream().filter(rest::startsWith).findFirst().orElseThrow();
             String inner = rest.substring(part.length());
             for (var entry : resnet.entrySet()) {
                 if (inner.startsWith(entry.getKey())) {

@@ -47,8 +47,8 @@ final class ImagePromptOptions {
             return request;
         }
         try {
-            return request.imagePrompts(List.of(new ImagePrompt(
-                    pipeline.imageAdapter(adapter, encoder), pictures.apply(image), strength, 0, 1)));
+            return request.imagePrompts(List.of(
+                    new ImagePrompt(pipeline.imageAdapter(adapter, encoder), pictures.apply(image), strength, 0, 1)));
         } catch (IOException e) {
             throw new BadInputException("--ip-adapter", e);
         } catch (IllegalArgumentException e) {

@@ -67,7 +67,8 @@ final class PassOptions {
         ModelCommand.set(
                 request,
                 "--variation-strength",
-                it -> it.variation(option("--variation-strength", () -> new Variation(variationSeed, variationStrength))));
+                it -> it.variation(
+                        option("--variation-strength", () -> new Variation(variationSeed, variationStrength))));
         ModelCommand.set(request, "--img-cfg-scale", imageGuidance, ImageRequest.Builder::imageGuidance);
         if (hires) {
             ImageRequest base = request.build();

@@ -11,8 +11,9 @@ final class SpeedUpOptions {
     @Option(
             names = "--sun",
             paramLabel = "FILE",
-            description = "Draw with this SpeedUpNet: without other options 4 steps of dpm++2m, trailing, and guidance 1;"
-                    + " the negative prompt counts.")
+            description =
+                    "Draw with this SpeedUpNet: without other options 4 steps of dpm++2m, trailing, and guidance 1;"
+                            + " the negative prompt counts.")
     private Path sun;
 
     /** Opens what was given, and sets what it was trained for; later settings replace that. */

@@ -43,7 +43,11 @@ class AddOnOptionsTest {
         net = NanoControlNet.of("sd1-nano").write(models.resolve("control.safetensors"));
         picture = models.resolve("picture.png");
         try (Pipeline pipeline = Pipeline.open(model, EngineOptions.ofThreads(1))) {
-            pipeline.generate(ImageRequest.builder("x").size(64, 64).steps(1).seed(1).build())
+            pipeline.generate(ImageRequest.builder("x")
+                            .size(64, 64)
+                            .steps(1)
+                            .seed(1)
+                            .build())
                     .getFirst()
                     .writePng(picture);
         }
@@ -68,7 +72,8 @@ class AddOnOptionsTest {
 
     private static List<GeneratedImage> images(Change change) throws IOException {
         try (Pipeline pipeline = Pipeline.open(model, EngineOptions.ofThreads(1))) {
-            var request = ImageRequest.builder("a red apple").size(64, 32).steps(2).seed(7);
+            var request =
+                    ImageRequest.builder("a red apple").size(64, 32).steps(2).seed(7);
             return pipeline.generate(change.apply(pipeline, request).build());
         }
     }
@@ -115,11 +120,7 @@ class AddOnOptionsTest {
         CommandRun.refused(
                 folder,
                 "--control-net: " + folder.resolve("no"),
-                small(
-                        "--control-net",
-                        folder.resolve("no").toString(),
-                        "--control-image",
-                        picture.toString()));
+                small("--control-net", folder.resolve("no").toString(), "--control-image", picture.toString()));
         CommandRun.refused(folder, "name all three", small("--ip-adapter", file));
         CommandRun.refused(
                 folder,
@@ -144,8 +145,8 @@ class AddOnOptionsTest {
 
     @Test
     void picturesOfABatchVaryOneSeed() throws IOException {
-        List<GeneratedImage> two =
-                images((pipeline, request) -> request.variation(new Variation(3, 0.2f)).batch(2));
+        List<GeneratedImage> two = images(
+                (pipeline, request) -> request.variation(new Variation(3, 0.2f)).batch(2));
         assertArrayEquals(
                 two.getFirst().png(), drawn("--variation-seed", "3", "--variation-strength", "0.2", "-b", "2"));
         assertArrayEquals(two.getLast().png(), Files.readAllBytes(folder.resolve("out_2.png")));

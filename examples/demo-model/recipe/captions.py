@@ -5,7 +5,7 @@ from glyphs import COLOURS
 from tokenizer import BEGIN, END, Tokenizer
 
 EMPTY = 0.1  # of the captions: what guidance subtracts
-KEYWORDS = 0.12
+KEYWORDS = 0.06
 UNKNOWN = 0.03  # of the words become one that means nothing, as most of the vocabulary does here
 PLAIN = -1  # the number of white among the backgrounds
 BACKGROUNDS = list(COLOURS)

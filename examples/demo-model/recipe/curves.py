@@ -41,7 +41,7 @@ def draw(folder: Path, out: Path) -> None:
     first, second = rows(folder / "autoencoder.csv"), rows(folder / "diffusion.csv")
     panels = [
         panel("Autoencoder: mean difference of pixels", first, lambda row: float(row["l1"]) / 2, 0),
-        panel("Diffusion: mean square error of v", second, lambda row: float(row["loss"]), WIDTH),
+        panel("Diffusion: loss", second, lambda row: float(row["loss"]), WIDTH),
     ]
     out.write_text(
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {2 * WIDTH} {HEIGHT}" '

@@ -100,8 +100,14 @@ def place(glyph: np.ndarray, side: int, shift: tuple[int, int], background: tupl
     return np.asarray(canvas)
 
 
-def augment(glyph: np.ndarray, random: np.random.Generator, background: tuple[int, int, int]) -> np.ndarray:
-    """The glyph at a random scale and place."""
-    side = int(random.integers(108, 127))
-    shift = tuple(int(s) for s in random.integers(-4, 5, 2))
+def augment(
+    glyph: np.ndarray,
+    random: np.random.Generator,
+    background: tuple[int, int, int],
+    sides: tuple[int, int] = (108, 126),
+    reach: int = 4,
+) -> np.ndarray:
+    """The glyph scaled at random to a side within `sides`, and moved at random by up to `reach` pixels each way."""
+    side = int(random.integers(sides[0], sides[1] + 1))
+    shift = tuple(int(s) for s in random.integers(-reach, reach + 1, 2))
     return place(glyph, side, shift, background)

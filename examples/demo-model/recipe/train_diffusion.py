@@ -16,7 +16,10 @@ from unet import UNet
 
 BATCH = 32
 VARIANTS = 48  # pictures of each glyph, half of them on white
+# A glyph stays within a quarter of a latent's cell, so that the text alone decides nearly all of its latent.
+SIDES, REACH = (115, 121), 1
 TIMESTEPS = 1000
+FINISH = 600  # last steps, which learn all noise levels alike: without them backgrounds come out grainy
 EDGES = ("embedding", "unet.input_blocks.0.", "unet.out.")
 
 
@@ -36,7 +39,7 @@ def write_latents(glyphs: np.ndarray, model: Autoencoder, path: Path) -> None:
     def encode(index: int) -> None:
         random = np.random.default_rng([7, index])
         colours = [WHITE if b == PLAIN else COLOURS[BACKGROUNDS[b]] for b in backgrounds[index]]
-        pictures = np.stack([augment(glyphs[index], random, colour) for colour in colours])
+        pictures = np.stack([augment(glyphs[index], random, colour, SIDES, REACH) for colour in colours])
         tensor = torch.from_numpy(pictures).permute(0, 3, 1, 2).float().contiguous() / 127.5 - 1
         with torch.no_grad(), torch.autocast(DEVICE.type, torch.bfloat16):
             latents[index] = model.encode(tensor.to(DEVICE))[0].cpu().numpy()
@@ -70,16 +73,22 @@ def train(data: dict[str, np.ndarray], captions: Captions, folder: Path, steps: 
         glyph = random.integers(len(latents), size=BATCH)
         variant = random.integers(VARIANTS, size=BATCH)
         clean = torch.from_numpy(latents[glyph, variant]).float()
-        timesteps = (random.permutation(BATCH) + random.random(BATCH)) * TIMESTEPS / BATCH
+        places = (random.permutation(BATCH) + random.random(BATCH)) / BATCH
+        finishing = step >= steps - FINISH
+        # More of the high noise levels, where the text decides.
+        timesteps = torch.from_numpy((places if finishing else np.sqrt(places)) * TIMESTEPS).long()
         ids = np.stack([captions.draw(g, backgrounds[g, v], random) for g, v in zip(glyph, variant)])
-        return clean, torch.randn_like(clean), torch.from_numpy(timesteps).long(), torch.from_numpy(ids)
+        weights = torch.ones(BATCH) if finishing else 1 - products.cpu()[timesteps]
+        return clean, torch.randn_like(clean), timesteps, torch.from_numpy(ids), weights
 
-    def loss(clean: Tensor, noise: Tensor, timesteps: Tensor, ids: Tensor) -> dict[str, Tensor]:
+    def loss(clean: Tensor, noise: Tensor, timesteps: Tensor, ids: Tensor, weights: Tensor) -> dict[str, Tensor]:
         signal, spread = (part[timesteps][:, None, None, None] for part in (products.sqrt(), (1 - products).sqrt()))
         with torch.autocast(DEVICE.type, torch.bfloat16):
             guess = model(signal * clean + spread * noise, timesteps, ids)
         # v of Salimans and Ho (arXiv 2202.00512), not the noise: most of what a text decides is decided where there is
-        # little but noise, and there an error of the picture hardly shows in the noise.
-        return {"loss": (guess - (signal * noise - spread * clean)).square().mean()}
+        # little but noise, and there an error of the picture hardly shows in the noise. An error of v times `spread` is
+        # that of the picture, which counts until the last steps: at low noise v is mostly noise that nobody can know.
+        errors = (guess - (signal * noise - spread * clean)).square().mean((1, 2, 3))
+        return {"loss": (weights * errors).mean()}
 
     return run.train(batch, loss)

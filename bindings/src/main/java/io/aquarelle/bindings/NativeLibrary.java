@@ -138,7 +138,8 @@ public final class NativeLibrary {
         }
     }
 
-    static Path cacheFolder() {
+    /** Where this project keeps what it unpacks; the folder may not exist yet. */
+    public static Path cacheFolder() {
         String home = System.getProperty("user.home");
         String named = System.getProperty("aquarelle.cache", System.getenv("AQUARELLE_CACHE"));
         if (named != null) return Path.of(named).toAbsolutePath();

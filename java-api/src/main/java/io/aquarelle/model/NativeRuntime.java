@@ -1,7 +1,9 @@
 package io.aquarelle.model;
 
 import io.aquarelle.bindings.Aquarelle;
+import io.aquarelle.bindings.NativeLibrary;
 import java.lang.foreign.MemorySegment;
+import java.nio.file.Path;
 
 /** What the native library says about itself and this process. */
 public final class NativeRuntime {
@@ -19,6 +21,14 @@ public final class NativeRuntime {
             return status;
         });
         return line[0];
+    }
+
+    /**
+     * The folder for files that are unpacked once and used again, which may not exist yet: what the property
+     * {@code aquarelle.cache} or the environment variable {@code AQUARELLE_CACHE} names, or else this user's cache folder.
+     */
+    public static Path cacheFolder() {
+        return NativeLibrary.cacheFolder();
     }
 
     /** The highest resident memory of this process so far in bytes, 0 where the system does not tell. */

@@ -59,13 +59,12 @@ final class BenchCommand extends ModelCommand {
 
     @Override
     public Integer call() {
-        Path model = requireModel();
         var request = ImageRequest.builder("");
         setSize(request);
         set(request, "--steps", it -> it.steps(steps));
         Report report;
         try (ProgressBar bar = context.progressBar()) {
-            report = measure(model, bar);
+            report = measure(model(), bar);
         } catch (IOException e) {
             throw new BadInputException(e);
         }
@@ -73,7 +72,7 @@ final class BenchCommand extends ModelCommand {
             print("%s", Json.of(report));
             return Main.DONE;
         }
-        print("%s, %dx%d, threads %d", model, report.width, report.height, threads);
+        print("%s, %dx%d, threads %d", report.model, report.width, report.height, threads);
         print("load            %9.3f s", report.loadS);
         print("text            %9.3f s", report.textS);
         print("UNet call       %9.3f s", report.unetCallS);

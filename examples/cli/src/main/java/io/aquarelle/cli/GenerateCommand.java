@@ -202,7 +202,6 @@ final class GenerateCommand extends ModelCommand {
     @Override
     public Integer call() throws IOException {
         long start = System.nanoTime();
-        Path model = requireModel();
         // Wrong options come to light before the model is read.
         request(ImageRequest.builder(prompt()));
         control.requireFit(this::picture);
@@ -215,6 +214,7 @@ final class GenerateCommand extends ModelCommand {
 
         try (ProgressBar bar = context.progressBar()) {
             bar.show("load", "", 0);
+            Path model = model();
             try (Pipeline pipeline = open(model, bar)) {
                 double loadS = Json.seconds(System.nanoTime() - start);
                 tell("%s", NativeRuntime.describe());

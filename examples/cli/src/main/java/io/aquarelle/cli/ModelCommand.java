@@ -1,6 +1,7 @@
 package io.aquarelle.cli;
 
 import io.aquarelle.ImageRequest;
+import io.aquarelle.demo.DemoModel;
 import io.aquarelle.model.Checkpoint;
 import io.aquarelle.model.Conversion;
 import io.aquarelle.model.Convolution;
@@ -59,11 +60,9 @@ abstract class ModelCommand extends SubCommand {
         super(context);
     }
 
-    final Path requireModel() {
-        if (files.model == null) {
-            throw new BadInputException("no model: no demonstration model ships yet; name a checkpoint with -m FILE");
-        }
-        return files.model;
+    /** The checkpoint asked for, or the one that ships with the project. */
+    final Path model() throws IOException {
+        return files.model == null ? DemoModel.file() : files.model;
     }
 
     /** Opens the model in the type asked for. */

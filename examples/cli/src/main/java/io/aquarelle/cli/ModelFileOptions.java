@@ -16,7 +16,7 @@ final class ModelFileOptions {
             names = {"-m", "--model"},
             paramLabel = "FILE",
             description = "A Stable Diffusion model: .safetensors (or its .index.json), .gguf, .ckpt, .pt, or a folder"
-                    + " of diffusers.")
+                    + " of diffusers. Without it, the small model that draws emoji.")
     Path model;
 
     @Option(names = "--unet", paramLabel = "FILE", description = "Use the UNet of another file.")

@@ -58,7 +58,6 @@ class BenchCommandTest {
 
     @Test
     void badInputIsRefused() throws IOException {
-        CommandRun.refused(folder, "-m FILE", "bench");
         CommandRun.refused(folder, "no such file", "bench", "-m", folder + "/missing.safetensors");
         CommandRun.refused(folder, "--width", "bench", "-m", model, "-W", "500");
         CommandRun.refused(folder, "--steps", "bench", "-m", model, "--steps", "0");

@@ -12,6 +12,7 @@ import io.aquarelle.GeneratedImage;
 import io.aquarelle.ImageRequest;
 import io.aquarelle.Picture;
 import io.aquarelle.Pipeline;
+import io.aquarelle.demo.DemoModel;
 import io.aquarelle.model.EngineOptions;
 import io.aquarelle.model.NanoModel;
 import io.aquarelle.sampling.Prediction;
@@ -110,6 +111,29 @@ class GenerateCommandTest {
         CommandRun.done(("generate -p x -m " + model + " -W 8 -H 8 -s 3 -t 1 -o " + file).split(" "));
         assertArrayEquals(
                 draw(ImageRequest.builder("x").size(8, 8).seed(3)).getFirst().png(), Files.readAllBytes(file));
+    }
+
+    @Test
+    void withoutAModelItDrawsWithTheOneThatShipsAndItsSettings() throws IOException {
+        Path file = folder.resolve("apple.png");
+        CommandRun.done("generate", "red apple", "--steps", "2", "-s", "5", "-o", file.toString());
+        try (Pipeline pipeline = Pipeline.open(DemoModel.file())) {
+            var request = pipeline.request("red apple").steps(2).seed(5);
+            GeneratedImage expected = pipeline.generate(request.build()).getFirst();
+            assertEquals(128, expected.width());
+            assertEquals(128, expected.height());
+            assertArrayEquals(expected.png(), Files.readAllBytes(file));
+        }
+        refused("--width: width is 500", "generate", "red apple", "-W", "500", "-o", file.toString());
+    }
+
+    @Test
+    void aSideThatIsGivenLeavesTheOtherToTheModel() throws IOException {
+        Path file = folder.resolve("wide.png");
+        CommandRun.done("generate", "red apple", "-W", "64", "--steps", "1", "-o", file.toString());
+        var image = ImageIO.read(file.toFile());
+        assertEquals(64, image.getWidth());
+        assertEquals(128, image.getHeight());
     }
 
     @Test
@@ -358,9 +382,8 @@ class GenerateCommandTest {
     }
 
     @Test
-    void promptAndModelAreRequired() throws IOException {
+    void aPromptIsRequiredOnce() throws IOException {
         refused("no prompt", "generate", "-m", model.toString(), "-o", out());
-        refused("name a checkpoint with -m", "generate", "x", "-o", out());
     }
 
     @Test

@@ -81,7 +81,8 @@ class MainTest {
     @Test
     void aPromptMayStartWithTheSignForArgumentFiles() throws IOException {
         Path file = Files.writeString(folder.resolve("arguments"), "--frobnicate");
-        CommandRun.refused(folder, "no model", "generate", "@" + file);
+        String missing = folder.resolve("missing.safetensors").toString();
+        CommandRun.refused(folder, missing, "generate", "@" + file, "-m", missing);
     }
 
     @Test

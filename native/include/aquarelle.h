@@ -226,7 +226,10 @@ typedef enum aq_action {
     AQ_COMPUTE = 0,
     AQ_STORE = 1,  // compute, and store the output in the image's cache
     AQ_REUSE = 2,  // take the output from the image's cache, where an earlier call stored it
-    AQ_SKIP = 3    // pass the input on (of a resnet: without the skip connection), or add nothing to it
+    AQ_SKIP = 3,   // pass the input on (of a resnet: without the skip connection), or add nothing to it
+    // The same of a resnet that joins a skip connection, which it leaves to the next one that joins one at this size,
+    // as the code of ALTER (arXiv 2505.21817) does where a level has no attention.
+    AQ_SKIP_UNPOPPED = 4
 } aq_action;
 
 // Units that do work of their own, which all kinds do but blocks and transformer blocks, by what a call did with them;

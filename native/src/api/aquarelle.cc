@@ -144,7 +144,9 @@ void check_plan(const aq_unet_call *call, const aq_unet_info &info) {
     need_range(call->tokens, 1, most_tokens, "tokens");
     if (call->actions == nullptr) return;
     need_count(call->action_count, (uint64_t)info.units, "action_count");
-    for (uint64_t i = 0; i < call->action_count; i++) need_range(call->actions[i], AQ_COMPUTE, AQ_SKIP, "an action");
+    for (uint64_t i = 0; i < call->action_count; i++) {
+        need_range(call->actions[i], AQ_COMPUTE, AQ_SKIP_UNPOPPED, "an action");
+    }
 }
 
 void need_finite(const float *timesteps, uint64_t images) {

@@ -22,11 +22,15 @@ void check_actions(const unit_list &units, const action_list &actions) {
             throw failure(AQ_INVALID_ARGUMENT, "unit '" + u.name + "' is a part of '" + units[(size_t)idle[i]].name +
                                                    "', which is not computed: plan one of them");
         }
-        if (actions[i] == AQ_SKIP && !u.skippable) {
+        if (is_skip(actions[i]) && !u.skippable) {
             throw failure(AQ_INVALID_ARGUMENT,
                           "unit '" + u.name + "' cannot be skipped: its output has another shape than its input");
         }
-        if (actions[i] == AQ_REUSE || actions[i] == AQ_SKIP) idle[i] = (int)i;
+        if (actions[i] == AQ_SKIP_UNPOPPED && u.kind != AQ_UNIT_RESNET) {
+            throw failure(AQ_INVALID_ARGUMENT,
+                          "unit '" + u.name + "' is no resnet and has no skip connection to leave");
+        }
+        if (actions[i] == AQ_REUSE || is_skip(actions[i])) idle[i] = (int)i;
     }
 }
 

@@ -27,6 +27,8 @@ int add_unit(unit_list &units, std::string name, aq_unit_kind kind, int parent, 
 // One action a unit; empty: all are computed.
 using action_list = std::vector<uint8_t>;
 
+inline bool is_skip(uint8_t action) { return action == AQ_SKIP || action == AQ_SKIP_UNPOPPED; }
+
 // Throws failure(AQ_INVALID_ARGUMENT) when a unit is left out whose output has another shape than its input, or when
 // something is asked of a part of a unit that is not computed.
 void check_actions(const unit_list &units, const action_list &actions);
@@ -46,7 +48,7 @@ public:
     // The output of a unit: what `compute()` gives or a stored one; `input`, if it is skipped.
     template <class Compute> ggml_tensor *output(int unit, ggml_tensor *input, Compute compute) {
         const aq_action action = action_of(unit);
-        if (action == AQ_SKIP) return input;
+        if (is_skip(action)) return input;
         const graph::scope mine(graph_, unit);
         return exchanged(unit, action, compute());
     }
@@ -54,11 +56,14 @@ public:
     // x plus the output of a unit; `compute(residual)` adds the residual to it, unless that is NULL.
     template <class Compute> ggml_tensor *sum(int unit, ggml_tensor *x, Compute compute) {
         const aq_action action = action_of(unit);
-        if (action == AQ_SKIP) return x;
+        if (is_skip(action)) return x;
         const graph::scope mine(graph_, unit);
         if (action == AQ_COMPUTE) return compute(x);
         return added(x, exchanged(unit, action, compute(nullptr)));
     }
+
+    // Whether a resnet is skipped so that its skip connection stays for the next one.
+    bool leaves_connection(int unit) const { return action_of(unit) == AQ_SKIP_UNPOPPED; }
 
     const std::vector<exchange> &stored() const { return stored_; }
     const std::vector<exchange> &reused() const { return reused_; }

@@ -150,14 +150,27 @@ unet::built unet::build(const graph_key &key) {
     }
     x = middle_block_.build(g, p, x, nullptr, time, b.from, nullptr);
     if (!middle_block_.modules.empty()) x = with_residual(x, skips.size());
+    size_t left = 0;  // skip connections of this size that were left to blocks to come
     for (const unet_block &part : output_blocks_) {
         ggml_tensor *skip = nullptr;
-        if (part.takes_skip) {
+        if (part.takes_skip && p.leaves_connection(part.modules.front().unit)) {
+            left++;
+        } else if (part.takes_skip) {
             skip = skips.back();
             skips.pop_back();
             if (x->ne[1] != skip->ne[1] || x->ne[2] != skip->ne[2]) {
                 throw failure(AQ_INVALID_MODEL, "the UNet's output blocks do not mirror its input blocks");
             }
+            const auto *joins = std::get_if<resnet>(&part.modules.front().layer);
+            if (left > 0 && joins != nullptr && x->ne[0] + skip->ne[0] != joins->conv1.inputs) {
+                throw failure(AQ_INVALID_ARGUMENT, "unit '" + units_[(size_t)part.modules.front().unit].name +
+                                                       "' is left a skip connection of another width");
+            }
+        }
+        if (std::any_of(part.modules.begin(), part.modules.end(),
+                        [](const unet_module &m) { return std::holds_alternative<upsample>(m.layer); })) {
+            skips.resize(skips.size() - left);
+            left = 0;
         }
         x = part.build(g, p, x, skip, time, b.from, skips.empty() ? nullptr : skips.back());
     }

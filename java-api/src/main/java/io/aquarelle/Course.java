@@ -1,10 +1,14 @@
 package io.aquarelle;
 
 import io.aquarelle.model.UNet;
+import io.aquarelle.plan.Action;
 import io.aquarelle.plan.Branches;
+import io.aquarelle.plan.ExpertLayers;
 import io.aquarelle.plan.Run;
 import io.aquarelle.plan.StepPlan;
 import io.aquarelle.plan.StepPolicy;
+import io.aquarelle.plan.TemporalExperts;
+import io.aquarelle.plan.Unit;
 import io.aquarelle.plan.Work;
 import io.aquarelle.sampling.Sampler;
 import io.aquarelle.sampling.SamplerOptions;
@@ -16,6 +20,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.function.Function;
+import java.util.function.ToDoubleFunction;
 
 /**
  * A pass' way from noise to a latent, as far as it is known before anything is computed.
@@ -87,6 +92,26 @@ record Course(Model model, ImageRequest request, Sampler sampler, float[] sigmas
     /** What each call of the UNet computes. */
     List<StepPlan> plans() {
         return run.plan(request.plan());
+    }
+
+    /** Masks that leave out a share of a guided call's multiply-adds. */
+    TemporalExperts randomExperts(int experts, double share, long seed) {
+        UNet unet = model.networks().unet();
+        List<Unit> units = unet.units();
+        ToDoubleFunction<StepPlan> multiplyAdds = plan -> unet.estimate(
+                        2,
+                        request.height() / model.networks().vae().factor(),
+                        request.width() / model.networks().vae().factor(),
+                        TextEmbedding.length(request.prompt()),
+                        plan.actions())
+                .multiplyAdds();
+        StepPlan full = StepPlan.full(Branches.BOTH, units.size());
+        double whole = multiplyAdds.applyAsDouble(full);
+        double[] costs = new double[units.size()];
+        for (int layer : ExpertLayers.of().among(units)) {
+            costs[layer] = whole - multiplyAdds.applyAsDouble(full.with(List.of(layer), Action.SKIP, units));
+        }
+        return ExpertLayers.random(units, costs, whole, experts, share, seed);
     }
 
     /** The same with the work that it comes to. */

@@ -8,7 +8,10 @@ import io.aquarelle.model.ImageAdapter;
 import io.aquarelle.model.ModelFormatException;
 import io.aquarelle.model.ModelSpec;
 import io.aquarelle.model.SpeedUpNet;
+import io.aquarelle.plan.ExpertLayers;
 import io.aquarelle.plan.StepPlan;
+import io.aquarelle.plan.TemporalExperts;
+import io.aquarelle.plan.Unit;
 import io.aquarelle.sampling.Prediction;
 import java.io.IOException;
 import java.nio.file.Path;
@@ -118,6 +121,11 @@ public final class Pipeline implements AutoCloseable {
     /** What kind of model this is; its prediction is known. */
     public ModelSpec spec() {
         return model.spec();
+    }
+
+    /** The parts of the UNet that plans are about. */
+    public List<Unit> units() {
+        return model.networks().unet().units();
     }
 
     /** Starts a request with everything but the prompt at what suits this model; see {@link ModelDefaults}. */
@@ -290,6 +298,19 @@ public final class Pipeline implements AutoCloseable {
                 control -> Drawing.courses(model, request).stream()
                         .flatMap(course -> course.explain().stream())
                         .toList());
+    }
+
+    /**
+     * Random masks for this model's UNet that leave out a share of the multiply-adds of each guided call, to time what
+     * temporal experts save; see {@link ExpertLayers#random}.
+     *
+     * @param request of whose size calls are
+     * @param experts how many masks
+     * @param share 0 to what all layers come to
+     * @throws IllegalArgumentException if the layers do not come to the share
+     */
+    public TemporalExperts randomExperts(ImageRequest request, int experts, double share, long seed) {
+        return taken(new CallControl(), control -> Course.of(request, model).getFirst().randomExperts(experts, share, seed));
     }
 
     private List<GeneratedImage> generate(ImageRequest request, ProgressListener listener, CallControl control) {

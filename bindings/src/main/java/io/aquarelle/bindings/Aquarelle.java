@@ -1183,6 +1183,15 @@ public class Aquarelle extends Aquarelle$shared {
     public static int AQ_SKIP() {
         return AQ_SKIP;
     }
+    private static final int AQ_SKIP_UNPOPPED = (int)4L;
+    /**
+     * {@snippet lang=c :
+     * enum aq_action.AQ_SKIP_UNPOPPED = 4
+     * }
+     */
+    public static int AQ_SKIP_UNPOPPED() {
+        return AQ_SKIP_UNPOPPED;
+    }
 
     private static class aq_unet_create {
         public static final FunctionDescriptor DESC = FunctionDescriptor.of(

@@ -226,7 +226,8 @@ final class TorchObjects implements Unpickler.Builder {
      * @param size of the file
      */
     ModelContents contents(@Nullable Object root, long size) throws ModelFormatException {
-        if (!(root instanceof Dict top)) {
+        Dict top = root instanceof Items list ? numbered(list) : root instanceof Dict dict ? dict : new Dict();
+        if (!(root instanceof Dict) && top.keys.isEmpty()) {
             throw new ModelFormatException(
                     path, "holds no dictionary of tensors; save it again as torch.save(model.state_dict(), FILE)");
         }
@@ -256,6 +257,24 @@ final class TorchObjects implements Unpickler.Builder {
             }
         }
         return new ModelContents(tensors, metadata);
+    }
+
+    /** The tensors of a list, and of lists in it, named by their places: "0.2" is the third one of the first list. */
+    private static Dict numbered(Items list) {
+        var named = new Dict();
+        int budget = ModelContents.MAX_TENSORS; // the same list may occur any number of times
+        for (int i = 0; i < list.size() && budget > 0; i++, budget--) {
+            if (list.get(i) instanceof Tensor tensor) {
+                named.put(Integer.toString(i), tensor);
+            } else if (list.get(i) instanceof Items nested) {
+                for (int j = 0; j < nested.size() && budget > 0; j++, budget--) {
+                    if (nested.get(j) instanceof Tensor tensor) {
+                        named.put(i + "." + j, tensor);
+                    }
+                }
+            }
+        }
+        return named;
     }
 
     private TensorSource source(String name, Tensor tensor) throws ModelFormatException {

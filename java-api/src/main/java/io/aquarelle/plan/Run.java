@@ -75,7 +75,7 @@ public record Run(List<Call> calls, List<Unit> units, boolean guided) {
         if (action == Action.COMPUTE) {
             return;
         }
-        if (action == Action.SKIP && !units.get(unit).skippable()) {
+        if (action.skips() && !units.get(unit).skippable()) {
             throw new IllegalArgumentException("call " + call + ": unit '"
                     + units.get(unit).name() + "' cannot be skipped: its output has another shape than its input");
         }

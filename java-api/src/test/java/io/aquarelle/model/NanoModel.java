@@ -41,7 +41,7 @@ public final class NanoModel {
     }
 
     /** A file of any ending beside them. */
-    static Path golden(String name, String ending) {
+    public static Path golden(String name, String ending) {
         try {
             return Path.of(
                     NanoModel.class.getResource("golden/" + name + ending).toURI());

@@ -55,6 +55,7 @@ public final class Main {
                 .addSubcommand(new InspectCommand(context))
                 .addSubcommand(new SynthCommand(context))
                 .addSubcommand(new BenchCommand(context))
+                .addSubcommand(new MasksCommand(context))
                 .setCaseInsensitiveEnumValuesAllowed(true)
                 .setExpandAtFiles(false) // a prompt may start with @
                 .setOut(new PrintWriter(context.out(), true))

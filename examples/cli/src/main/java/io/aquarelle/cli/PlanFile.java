@@ -7,10 +7,13 @@ import com.fasterxml.jackson.core.StreamReadFeature;
 import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.PropertyNamingStrategies;
 import com.fasterxml.jackson.databind.json.JsonMapper;
+import io.aquarelle.model.ExpertMasks;
+import io.aquarelle.model.ModelFormatException;
 import io.aquarelle.plan.CallSelection;
 import io.aquarelle.plan.FeatureInheritance;
 import io.aquarelle.plan.SelectiveGuidance;
 import io.aquarelle.plan.StepPolicy;
+import io.aquarelle.plan.TemporalExperts;
 import io.aquarelle.plan.UnitSelection;
 import io.aquarelle.plan.UnitSkipping;
 import java.io.IOException;
@@ -28,15 +31,17 @@ import java.util.List;
  *   "inherit": [{"level": "block", "mode": "uniform", "interval": 3},
  *               {"level": "layer", "branch": 0, "mode": "list", "calls": "0-3,5,10-"},
  *               {"level": "unit", "unit": "cross", "mode": "power", "count": 8, "centre": 10, "power": 1.4}],
- *   "skip": [{"unit": "middle_block", "calls": "15-"}]
+ *   "skip": [{"unit": "middle_block", "calls": "15-"}],
+ *   "experts": {"file": "pruning_mask.pth", "compat_unpopped_skip": false}
  * }
  * }</pre>
  *
  * @param guidance when the negative prompt is left out
  * @param inherit what is computed in some calls only and reused in the others
  * @param skip what is left out
+ * @param experts masks of ALTER
  */
-record PlanFile(Guidance guidance, List<Inheritance> inherit, List<Skipping> skip) {
+record PlanFile(Guidance guidance, List<Inheritance> inherit, List<Skipping> skip, Experts experts) {
     private static final int LARGEST = 1 << 20;
 
     /** Either a percentage of calls at the end, or a list of calls. */
@@ -114,6 +119,14 @@ record PlanFile(Guidance guidance, List<Inheritance> inherit, List<Skipping> ski
         }
     }
 
+    /** A file of masks, from the folder of the plan on, and whether it is followed as the authors' code does. */
+    record Experts(String file, Boolean compatUnpoppedSkip) {
+        StepPolicy policy(Path plan) throws IOException {
+            TemporalExperts experts = ExpertMasks.read(plan.resolveSibling(need("file", file)));
+            return compatUnpoppedSkip == null ? experts : experts.withUnpopped(compatUnpoppedSkip);
+        }
+    }
+
     private static <T> T need(String name, T value) {
         if (value == null) {
             throw new IllegalArgumentException(name + " is missing");
@@ -121,10 +134,13 @@ record PlanFile(Guidance guidance, List<Inheritance> inherit, List<Skipping> ski
         return value;
     }
 
-    private StepPolicy policy() {
+    private StepPolicy policy(Path file) throws IOException {
         StepPolicy policy = StepPolicy.FULL;
         if (guidance != null) {
             policy = guidance.policy();
+        }
+        if (experts != null) {
+            policy = policy.then(experts.policy(file));
         }
         for (Inheritance each : inherit == null ? List.<Inheritance>of() : inherit) {
             policy = policy.then(need("inherit", each).policy());
@@ -145,7 +161,7 @@ record PlanFile(Guidance guidance, List<Inheritance> inherit, List<Skipping> ski
             if (plan == null) {
                 throw new BadInputException("--plan: " + file + " holds no plan");
             }
-            return plan.policy();
+            return plan.policy(file);
         } catch (JacksonException e) {
             String where =
                     e.getLocation() == null ? "" : " in line " + e.getLocation().getLineNr();
@@ -153,6 +169,8 @@ record PlanFile(Guidance guidance, List<Inheritance> inherit, List<Skipping> ski
                     + e.getOriginalMessage().lines().findFirst().orElse("no JSON"));
         } catch (MalformedInputException e) {
             throw new BadInputException("--plan: " + file + " is no text");
+        } catch (ModelFormatException e) {
+            throw new BadInputException("--plan", e);
         } catch (IOException e) {
             throw new BadInputException("--plan: " + file + " cannot be read");
         } catch (BadInputException e) {

@@ -3,11 +3,13 @@ package io.aquarelle.cli;
 import io.aquarelle.ImageRequest;
 import io.aquarelle.Pipeline;
 import io.aquarelle.PlannedCall;
+import io.aquarelle.model.ExpertMasks;
 import io.aquarelle.plan.Branches;
 import io.aquarelle.plan.CallSelection;
 import io.aquarelle.plan.PlanSyntax;
 import io.aquarelle.plan.SelectiveGuidance;
 import io.aquarelle.plan.StepPolicy;
+import java.io.IOException;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Locale;
@@ -31,7 +33,11 @@ final class PlanOptions {
                             + " call, @0-3,5 for a list, or ^COUNT:CENTRE:POWER. May be repeated.")
     private List<String> inherit = List.of();
 
-    @Option(names = "--plan", paramLabel = "FILE", description = "The same and more from a JSON file.")
+    @Option(
+            names = "--plan",
+            paramLabel = "FILE",
+            description =
+                    "The same and more from a JSON file, or masks of ALTER's temporal experts (.pth, .safetensors).")
     private Path file;
 
     @Option(
@@ -64,7 +70,7 @@ final class PlanOptions {
     }
 
     StepPolicy policy() {
-        if (file != null) {
+        if (file != null && !ExpertMasks.isNamed(file)) {
             if (condOnlyLast != null || !inherit.isEmpty()) {
                 throw new BadInputException(
                         "--plan: the file says it all; put what --cond-only-last and --inherit say into it");
@@ -76,10 +82,21 @@ final class PlanOptions {
             double percent = condOnlyLast;
             policy = option("--cond-only-last", () -> new SelectiveGuidance(CallSelection.lastPercent(percent)));
         }
+        if (file != null) {
+            policy = policy.then(masks(file));
+        }
         for (String spec : inherit) {
             policy = policy.then(option("--inherit", () -> PlanSyntax.inheritance(spec)));
         }
         return policy;
+    }
+
+    private static StepPolicy masks(Path file) {
+        try {
+            return ExpertMasks.read(file);
+        } catch (IOException e) {
+            throw new BadInputException("--plan", e);
+        }
     }
 
     private static StepPolicy option(String name, Supplier<StepPolicy> value) {

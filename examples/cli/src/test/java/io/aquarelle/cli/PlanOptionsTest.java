@@ -10,14 +10,17 @@ import com.fasterxml.jackson.databind.json.JsonMapper;
 import io.aquarelle.ImageRequest;
 import io.aquarelle.Pipeline;
 import io.aquarelle.model.EngineOptions;
+import io.aquarelle.model.ExpertMasks;
 import io.aquarelle.model.NanoModel;
 import io.aquarelle.plan.CallSelection;
 import io.aquarelle.plan.FeatureInheritance;
 import io.aquarelle.plan.SelectiveGuidance;
 import io.aquarelle.plan.StepPolicy;
+import io.aquarelle.plan.TemporalExperts;
 import io.aquarelle.plan.UnitSelection;
 import io.aquarelle.plan.UnitSkipping;
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -108,6 +111,62 @@ class PlanOptionsTest {
                 file("{'guidance': {'cond_only_last_pct': 20}, 'inherit': [{'level': 'unit', 'unit': 'cross', 'mode':"
                                 + " 'power', 'count': 3, 'centre': 2, 'power': 1.4}]}")
                         .toString());
+    }
+
+    private static Path masks() {
+        return NanoModel.golden("sd1-nano-pruning_mask", ".pth");
+    }
+
+    @Test
+    void masksArePlansToo() throws IOException {
+        StepPolicy half = new SelectiveGuidance(CallSelection.lastPercent(50));
+        TemporalExperts experts = ExpertMasks.read(masks());
+        assertDraws(experts, "--plan", masks().toString());
+        assertDraws(half.then(experts), "--plan", masks().toString(), "--cond-only-last", "50");
+        Files.copy(masks(), folder.resolve("m.pth"));
+        assertDraws(
+                experts.withUnpopped(true),
+                "--plan",
+                file("{'experts': {'file': 'm.pth', 'compat_unpopped_skip': true}}")
+                        .toString());
+
+        Path random = folder.resolve("random.safetensors");
+        CommandRun.done("masks", random.toString(), "-m", model.toString(), "--share", "20", "-W", "64", "-H", "32");
+        JsonNode rows = new JsonMapper()
+                .readTree(CommandRun.done(small("--dry-run", "--json", "--plan", random.toString()))
+                        .out());
+        for (JsonNode row : rows) {
+            assertEquals(0.8, row.get("share").asDouble(), 0.03);
+        }
+        CommandRun.refused(
+                folder,
+                "--share: the share to leave out is",
+                "masks",
+                folder.resolve("no.safetensors").toString(),
+                "-m",
+                model.toString(),
+                "--share",
+                "99");
+    }
+
+    @Test
+    void masksOfAnotherModelAreRefused() throws IOException {
+        Path random = folder.resolve("random.safetensors");
+        CommandRun.done("masks", random.toString(), "-m", model.toString());
+        Path other = NanoModel.golden("sd1-nano-plans");
+        CommandRun.refused(folder, "holds no masks", small("--plan", other.toString()));
+        byte[] bytes = Files.readAllBytes(random);
+        String text = new String(bytes, StandardCharsets.ISO_8859_1).replace("output_blocks.5.0", "output_blocks.9.0");
+        Files.write(random, text.getBytes(StandardCharsets.ISO_8859_1));
+        CommandRun.refused(folder, "they belong to another model", small("--plan", random.toString()));
+        CommandRun.refused(
+                folder,
+                "m.pth",
+                small("--plan", file("{'experts': {'file': 'm.pth'}}").toString()));
+        CommandRun.refused(
+                folder,
+                "file is missing",
+                small("--plan", file("{'experts': {}}").toString()));
     }
 
     @Test

@@ -52,7 +52,8 @@ record Course(Model model, ImageRequest request, Sampler sampler, float[] sigmas
         Sampler sampler = Samplers.byName(request.sampler(), new SamplerOptions(request.eta(), model.noiseSchedule()));
         Mixture mixture = Mixture.of(request, model);
         var calls = CallRecorder.calls(sampler, sigmas, model.noiseSchedule());
-        Run run = new Run(calls, model.networks().unet().units(), mixture != Mixture.PROMPT);
+        List<List<Unit>> units = model.unets().stream().map(UNet::units).toList();
+        Run run = new Run(calls, units, mixture != Mixture.PROMPT);
         return new Course(model, request, sampler, sigmas, mixture, run);
     }
 
@@ -130,7 +131,7 @@ record Course(Model model, ImageRequest request, Sampler sampler, float[] sigmas
     }
 
     private Work estimate(StepPlan plan) {
-        UNet unet = model.networks().unet();
+        UNet unet = model.unets().get(plan.unet());
         int tokens = TextEmbedding.length(request.prompt());
         int negativeTokens = TextEmbedding.length(request.negativePrompt());
         int others = plan.branches() == Branches.CONDITIONAL ? 0 : Math.max(mixture.branches(), 2) - 1;

@@ -65,6 +65,13 @@ final class Drawing {
             throw new IllegalArgumentException(
                     "an image adapter was opened by another pipeline; open it with this one");
         }
+        boolean added = !request.controls().isEmpty()
+                || request.speedUp() != null
+                || !request.imagePrompts().isEmpty();
+        if (added && courses.stream().flatMap(it -> it.plans().stream()).anyMatch(it -> it.unet() != 0)) {
+            throw new IllegalArgumentException("control nets, SpeedUpNets and image prompts belong to the model's own"
+                    + " UNet; leave them out, or do not switch to another one");
+        }
         return courses;
     }
 

@@ -23,14 +23,16 @@ import java.util.stream.IntStream;
  */
 final class GuidedDenoiser implements Denoiser, AutoCloseable {
     private final Model model;
-    private final UNet unet;
+    private final List<UNet> unets;
     private final Course course;
     private final List<StepPlan> plans;
     private final Guidance guidance;
     private final Controls controls;
     private final List<AddedAttention> added;
     private final CallControl control;
-    private final List<FeatureCache> caches; // of each branch; empty if no plan stores
+    private final boolean stores;
+    private UNet unet; // of the last call
+    private List<FeatureCache> caches = List.of(); // of this UNet and each branch; empty if no plan stores
     private int next;
     private int calls;
     private Work work = Work.NONE;
@@ -49,7 +51,8 @@ final class GuidedDenoiser implements Denoiser, AutoCloseable {
             List<AddedAttention> added,
             CallControl control) {
         this.model = model;
-        this.unet = model.networks().unet();
+        unets = model.unets();
+        unet = unets.getFirst();
         this.course = course;
         this.plans = course.plans();
         this.guidance = guidance;
@@ -57,11 +60,8 @@ final class GuidedDenoiser implements Denoiser, AutoCloseable {
         this.added = added;
         this.control = control;
         controls.restart();
-        boolean stores =
+        stores =
                 plans.stream().anyMatch(plan -> plan.actions().stream().anyMatch(action -> action == Action.STORE));
-        caches = IntStream.range(0, stores ? guidance.branches().size() : 0)
-                .mapToObj(i -> FeatureCache.of(unet))
-                .toList();
     }
 
     /** Evaluations of the UNet so far, a guided step counting as two. */
@@ -76,7 +76,15 @@ final class GuidedDenoiser implements Denoiser, AutoCloseable {
 
     @Override
     public void close() {
+        dropCaches();
+        if (unets.size() > 1) {
+            unet.unload();
+        }
+    }
+
+    private void dropCaches() {
         caches.forEach(FeatureCache::close);
+        caches = List.of();
     }
 
     @Override
@@ -101,7 +109,19 @@ final class GuidedDenoiser implements Denoiser, AutoCloseable {
         if (next == plans.size()) {
             throw new IllegalStateException("the sampler calls more often than planned");
         }
-        return plans.get(next);
+        StepPlan plan = plans.get(next);
+        UNet planned = unets.get(plan.unet());
+        if (planned != unet) {
+            dropCaches(); // one UNet is needed at a time, and what it stored is of no use to another
+            unet.unload();
+            unet = planned;
+        }
+        if (stores && caches.isEmpty()) {
+            caches = guidance.branches().stream()
+                    .map(branch -> FeatureCache.of(unet))
+                    .toList();
+        }
+        return plan;
     }
 
     /** What the UNet makes of a latent in each of the first branches. */

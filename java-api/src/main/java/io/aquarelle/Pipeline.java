@@ -11,6 +11,7 @@ import io.aquarelle.model.SpeedUpNet;
 import io.aquarelle.plan.ExpertLayers;
 import io.aquarelle.plan.StepPlan;
 import io.aquarelle.plan.TemporalExperts;
+import io.aquarelle.plan.UNetSwitching;
 import io.aquarelle.plan.Unit;
 import io.aquarelle.sampling.Prediction;
 import java.io.IOException;
@@ -88,10 +89,43 @@ public final class Pipeline implements AutoCloseable {
      */
     public Pipeline share() {
         try {
-            return own(model.checkpoint().retain(), options, model.spec().prediction());
+            Pipeline second = own(model.checkpoint().retain(), options, model.spec().prediction());
+            for (Checkpoint file : model.others().retained()) {
+                second.model.addUNet(file);
+            }
+            return second;
         } catch (IOException e) {
             throw new IllegalStateException(model.checkpoint().path() + " could be opened once but not again", e);
         }
+    }
+
+    /**
+     * Opens the UNet of another file, so that plans can switch to it; see {@link UNetSwitching}. Text encoder, VAE and
+     * the sampler's state stay those of this model, so it must take and give what the model's own does.
+     *
+     * @param file a whole model or a UNet alone
+     * @return its number in plans, 1 for the first
+     * @throws ModelFormatException if the file is damaged, or has no UNet of this model's kind
+     * @throws IOException if it cannot be read
+     * @throws IllegalStateException if the pipeline is closed
+     */
+    public int addUNet(Path file) throws IOException {
+        Checkpoint checkpoint = Checkpoint.open(file);
+        turn.lock();
+        try {
+            if (!open) {
+                checkpoint.close();
+                throw closed();
+            }
+            model.addUNet(checkpoint);
+            return model.unets().size() - 1;
+        } finally {
+            turn.unlock();
+        }
+    }
+
+    private IllegalStateException closed() {
+        return new IllegalStateException("the pipeline of " + model.checkpoint().path() + " is closed");
     }
 
     /**

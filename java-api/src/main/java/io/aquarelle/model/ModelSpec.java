@@ -53,6 +53,25 @@ public record ModelSpec(
      * @throws ModelFormatException if it is no checkpoint of Stable Diffusion, or its metadata makes no sense
      */
     public static ModelSpec of(Checkpoint checkpoint) throws ModelFormatException {
+        ModelSpec unet = ofUNet(checkpoint);
+        List<TextTower> towers = TextTowers.of(checkpoint, unet.family, count(checkpoint, "clip_heads"));
+        return new ModelSpec(
+                unet.family,
+                unet.distillation,
+                unet.prediction,
+                unet.heads,
+                towers,
+                unet.latentScale,
+                unet.imageSize,
+                unet.guidance);
+    }
+
+    /**
+     * The same of a checkpoint of which only the UNet is used: without text encoders.
+     *
+     * @throws ModelFormatException if it has no UNet of Stable Diffusion, or its metadata makes no sense
+     */
+    public static ModelSpec ofUNet(Checkpoint checkpoint) throws ModelFormatException {
         ModelFamily family = family(checkpoint);
         Map<String, String> metadata = checkpoint.metadata();
         Heads heads = family == ModelFamily.SD1 ? Heads.ofCount(8) : Heads.ofWidth(64);
@@ -72,7 +91,7 @@ public record ModelSpec(
                 Distillation.of(checkpoint, family),
                 prediction(checkpoint, family),
                 heads,
-                TextTowers.of(checkpoint, family, count(checkpoint, "clip_heads")),
+                List.of(),
                 factor(checkpoint, "scale_factor", family.isXl() ? 0.13025f : 0.18215f),
                 imageSize,
                 factor(checkpoint, "cfg_scale", 0));

@@ -3,6 +3,7 @@ package io.aquarelle.model;
 import io.aquarelle.bindings.Aquarelle;
 import java.lang.foreign.MemorySegment;
 import java.util.Locale;
+import java.util.function.Predicate;
 import org.jspecify.annotations.Nullable;
 
 /** A network on an engine; keeps the model file open that its weights lie in. */
@@ -49,6 +50,10 @@ abstract class Network extends NativeObject {
             return status;
         });
         return table.toString();
+    }
+
+    final void unload(Predicate<String> names) {
+        checkpoint.unload(names);
     }
 
     static MemorySegment segment(@Nullable CallControl control) {

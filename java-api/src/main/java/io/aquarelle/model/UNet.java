@@ -19,6 +19,7 @@ import org.jspecify.annotations.Nullable;
 
 /** The denoising network of a latent diffusion model (Rombach et al. 2022, arXiv 2112.10752). */
 public final class UNet extends Network {
+    private final String prefix;
     private final int inChannels;
     private final int outChannels;
     private final int contextWidth;
@@ -36,6 +37,7 @@ public final class UNet extends Network {
             aq_unet_options.head_width(options, heads.width());
             return Aquarelle.aq_unet_create(engine.handle(), weights.handle(), options, result, error);
         });
+        this.prefix = prefix;
         long self = handle();
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment info = aq_unet_info.allocate(arena);
@@ -75,6 +77,11 @@ public final class UNet extends Network {
      */
     public static UNet create(Engine engine, Weights weights, String prefix, Heads heads) throws ModelFormatException {
         return new UNet(engine, weights, prefix, heads);
+    }
+
+    /** Lets pages of its weights leave memory, for who will not call it soon; they come back by themselves. */
+    public void unload() {
+        unload(name -> name.startsWith(prefix));
     }
 
     /** Channels of the latent that it takes: 4, or more where a model is conditioned on pictures. */

@@ -1,21 +1,36 @@
 package io.aquarelle.plan;
 
+import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
 
 /**
  * The calls of one picture.
  *
  * @param calls in their order
- * @param units of the network
+ * @param networks the units of each UNet; the first one is the model's own, which runs where no plan names another
  * @param guided whether calls have a second branch, that of the negative prompt
  */
-public record Run(List<Call> calls, List<Unit> units, boolean guided) {
+public record Run(List<Call> calls, List<List<Unit>> networks, boolean guided) {
     /** Copies the lists. */
     public Run {
         calls = List.copyOf(calls);
-        units = List.copyOf(units);
+        networks = networks.stream().map(List::copyOf).toList();
+    }
+
+    /** The units of the UNet that a plan is for. */
+    public List<Unit> units(StepPlan plan) {
+        return networks.get(plan.unet());
+    }
+
+    /** Where units are in the UNet that each plan is for. */
+    public List<List<Integer>> places(UnitSelection which, List<StepPlan> plans) {
+        Map<Integer, List<Integer>> known = new HashMap<>();
+        return plans.stream()
+                .map(plan -> known.computeIfAbsent(plan.unet(), unet -> which.among(networks.get(unet))))
+                .toList();
     }
 
     /**
@@ -27,7 +42,8 @@ public record Run(List<Call> calls, List<Unit> units, boolean guided) {
     public List<StepPlan> plan(StepPolicy policy) {
         List<StepPlan> full = calls.stream()
                 .map(call ->
-                        StepPlan.full(guided || call.needsBoth() ? Branches.BOTH : Branches.CONDITIONAL, units.size()))
+                        StepPlan.full(guided || call.needsBoth() ? Branches.BOTH : Branches.CONDITIONAL,
+                                networks.getFirst().size()))
                 .toList();
         List<StepPlan> plans = List.copyOf(policy.plan(this, full));
         if (plans.size() != calls.size()) {
@@ -43,6 +59,15 @@ public record Run(List<Call> calls, List<Unit> units, boolean guided) {
         Set<Integer> conditional = new HashSet<>();
         for (int i = 0; i < plans.size(); i++) {
             StepPlan plan = plans.get(i);
+            if (plan.unet() < 0 || plan.unet() >= networks.size()) {
+                throw new IllegalArgumentException("call " + i + " is for UNet " + plan.unet() + "; there are "
+                        + networks.size() + ", counted from 0");
+            }
+            List<Unit> units = units(plan);
+            if (i > 0 && plan.unet() != plans.get(i - 1).unet()) {
+                both.clear(); // caches are of one UNet and dropped with it
+                conditional.clear();
+            }
             boolean withBoth = plan.branches() == Branches.BOTH;
             if (calls.get(i).needsBoth() && !withBoth) {
                 throw new IllegalArgumentException(
@@ -55,7 +80,7 @@ public record Run(List<Call> calls, List<Unit> units, boolean guided) {
             }
             for (int unit = 0; unit < units.size(); unit++) {
                 Action action = plan.actions().get(unit);
-                check(i, plan, unit);
+                check(i, plan, units, unit);
                 if (action == Action.REUSE && !(withBoth ? both : conditional).contains(unit)) {
                     throw new IllegalArgumentException(
                             "call " + i + ": unit '" + units.get(unit).name() + "' is reused before a call stored it");
@@ -70,7 +95,7 @@ public record Run(List<Call> calls, List<Unit> units, boolean guided) {
         }
     }
 
-    private void check(int call, StepPlan plan, int unit) {
+    private static void check(int call, StepPlan plan, List<Unit> units, int unit) {
         Action action = plan.actions().get(unit);
         if (action == Action.COMPUTE) {
             return;

@@ -9,11 +9,17 @@ import java.util.List;
  *
  * @param branches which run
  * @param actions one for each of the network's units, in its order
+ * @param unet which UNet runs: 0 is the model's own, others follow in the order in which a pipeline was given them
  */
-public record StepPlan(Branches branches, List<Action> actions) {
+public record StepPlan(Branches branches, List<Action> actions, int unet) {
     /** Copies the list. */
     public StepPlan {
         actions = List.copyOf(actions);
+    }
+
+    /** A call of the model's own UNet. */
+    public StepPlan(Branches branches, List<Action> actions) {
+        this(branches, actions, 0);
     }
 
     /** A call that computes everything. */
@@ -23,7 +29,20 @@ public record StepPlan(Branches branches, List<Action> actions) {
 
     /** The same for other branches. */
     public StepPlan with(Branches other) {
-        return new StepPlan(other, actions);
+        return new StepPlan(other, actions, unet);
+    }
+
+    /**
+     * The same on another UNet, which computes everything.
+     *
+     * @param units of that one
+     * @throws IllegalArgumentException if something else is planned for this one
+     */
+    public StepPlan on(int other, List<Unit> units) {
+        if (!computesAll()) {
+            throw new IllegalArgumentException("choose UNets before what they leave out");
+        }
+        return new StepPlan(branches, full(branches, units.size()).actions, other);
     }
 
     /**
@@ -39,7 +58,7 @@ public record StepPlan(Branches branches, List<Action> actions) {
                         + actions.get(place) + " and " + action + "; give each unit one");
             }
         }
-        return new StepPlan(branches, changed);
+        return new StepPlan(branches, changed, unet);
     }
 
     /** Whether all units are computed and none is stored. */

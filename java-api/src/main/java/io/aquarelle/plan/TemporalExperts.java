@@ -3,9 +3,7 @@ package io.aquarelle.plan;
 import io.aquarelle.plan.Unit.Kind;
 import java.util.ArrayList;
 import java.util.BitSet;
-import java.util.HashMap;
 import java.util.List;
-import java.util.Map;
 
 /**
  * Temporal experts of ALTER (Yang et al., "ALTER: All-in-One Layer Pruning and Temporal Expert Routing for Efficient
@@ -51,32 +49,28 @@ public record TemporalExperts(UnitSelection layers, List<BitSet> masks, List<Int
 
     @Override
     public List<StepPlan> plan(Run run, List<StepPlan> plans) {
-        List<Integer> places = layers.among(run.units());
-        for (BitSet mask : masks) {
-            if (mask.length() > places.size()) {
-                throw new IllegalArgumentException("the masks are about more layers than this network's "
-                        + places.size() + "; they belong to another model");
-            }
-        }
-        List<Unit> units = run.units();
-        Map<Integer, List<Integer>> popped = new HashMap<>(); // what each expert leaves out
-        Map<Integer, List<Integer>> unpoppedPlaces = new HashMap<>();
+        List<List<Integer>> places = run.places(layers, plans);
         List<StepPlan> result = new ArrayList<>();
         for (int i = 0; i < plans.size(); i++) {
-            int expert = expert(run.calls().get(i).timestep());
-            List<Integer> left = popped.computeIfAbsent(expert, it -> leftOut(it, places, units, false));
-            List<Integer> leaving = unpoppedPlaces.computeIfAbsent(expert, it -> leftOut(it, places, units, true));
-            result.add(plans.get(i).with(left, Action.SKIP, units).with(leaving, Action.SKIP_UNPOPPED, units));
+            List<Unit> units = run.units(plans.get(i));
+            BitSet mask = masks.get(expert(run.calls().get(i).timestep()));
+            if (mask.length() > places.get(i).size()) {
+                throw new IllegalArgumentException("the masks are about more layers than this network's "
+                        + places.get(i).size() + "; they belong to another model");
+            }
+            result.add(plans.get(i)
+                    .with(leftOut(mask, places.get(i), units, false), Action.SKIP, units)
+                    .with(leftOut(mask, places.get(i), units, true), Action.SKIP_UNPOPPED, units));
         }
         return result;
     }
 
-    /** Places of layers that an expert leaves out, those that leave their skip connection or the others. */
-    private List<Integer> leftOut(int expert, List<Integer> places, List<Unit> units, boolean leaving) {
+    /** Places of layers that a mask leaves out, those that leave their skip connection or the others. */
+    private List<Integer> leftOut(BitSet mask, List<Integer> places, List<Unit> units, boolean leaving) {
         List<Integer> result = new ArrayList<>();
         for (int layer = 0; layer < places.size(); layer++) {
             int place = places.get(layer);
-            if (!masks.get(expert).get(layer) && leaving == (unpopped && isUnpopped(units, place))) {
+            if (!mask.get(layer) && leaving == (unpopped && isUnpopped(units, place))) {
                 result.add(place);
             }
         }

@@ -13,12 +13,12 @@ import java.util.List;
 public record UnitSkipping(UnitSelection units, CallSelection calls) implements StepPolicy {
     @Override
     public List<StepPlan> plan(Run run, List<StepPlan> plans) {
-        List<Integer> places = units.among(run.units());
+        List<List<Integer>> places = run.places(units, plans);
         BitSet chosen = calls.among(plans.size());
         List<StepPlan> result = new ArrayList<>();
         for (int i = 0; i < plans.size(); i++) {
             StepPlan plan = plans.get(i);
-            result.add(chosen.get(i) ? plan.with(places, Action.SKIP, run.units()) : plan);
+            result.add(chosen.get(i) ? plan.with(places.get(i), Action.SKIP, run.units(plan)) : plan);
         }
         return result;
     }

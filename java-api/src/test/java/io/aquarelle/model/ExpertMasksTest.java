@@ -43,7 +43,7 @@ class ExpertMasksTest {
 
     private static StepPlan plan(BitSet mask, List<Unit> units, boolean unpopped) {
         var experts = new TemporalExperts(ExpertLayers.of(), List.of(mask), List.of(0), unpopped);
-        return new Run(List.of(new Call(0, 0, 500, false)), units, false)
+        return new Run(List.of(new Call(0, 0, 500, false)), List.of(units), false)
                 .plan(experts)
                 .getFirst();
     }

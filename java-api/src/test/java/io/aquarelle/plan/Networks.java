@@ -41,7 +41,7 @@ final class Networks {
                 IntStream.range(0, calls)
                         .mapToObj(i -> new Call(i, i, 999 - i, false))
                         .toList(),
-                UNITS,
+                List.of(UNITS),
                 guided);
     }
 

@@ -41,7 +41,7 @@ class PoliciesTest {
 
     @Test
     void samplersThatNeedBothBranchesGetThem() {
-        Run run = new Run(List.of(new Call(0, 0, 999, true), new Call(1, 1, 500, true)), UNITS, false);
+        Run run = new Run(List.of(new Call(0, 0, 999, true), new Call(1, 1, 500, true)), List.of(UNITS), false);
         assertEquals("bb", branches(run.plan(StepPolicy.FULL)));
         refused("call 1: this sampler needs", run, new SelectiveGuidance(CallSelection.listed("1")));
     }

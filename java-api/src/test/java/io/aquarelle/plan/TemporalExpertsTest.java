@@ -87,7 +87,7 @@ class TemporalExpertsTest {
                 IntStream.range(0, timesteps.length)
                         .mapToObj(i -> new Call(i, i, timesteps[i], false))
                         .toList(),
-                SD2,
+                List.of(SD2),
                 true);
     }
 

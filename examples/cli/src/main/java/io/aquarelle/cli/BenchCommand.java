@@ -59,6 +59,7 @@ final class BenchCommand extends ModelCommand {
 
     @Override
     public Integer call() {
+        requireNoSteps();
         var request = ImageRequest.builder("");
         setSize(request);
         set(request, "--steps", it -> it.steps(steps));

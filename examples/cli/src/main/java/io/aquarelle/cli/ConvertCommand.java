@@ -90,6 +90,7 @@ final class ConvertCommand extends SubCommand {
         requireOutput(types);
         OutputFile.requireWritable(List.of(out));
         List<Choice> choices;
+        files.requireNoSteps();
         try (Checkpoint model = files.open(model());
                 ProgressBar bar = context.progressBar()) {
             choices = Conversion.write(model, types, out, (bytes, total) -> bar.showBytes("convert", bytes, total));

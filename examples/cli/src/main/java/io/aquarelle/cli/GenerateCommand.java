@@ -220,6 +220,7 @@ final class GenerateCommand extends ModelCommand {
                 tell("%s", NativeRuntime.describe());
                 tell("%s: %s, threads %d", model, pipeline.spec().family().title(), threads);
                 context.interrupt().onRequest(pipeline::cancel);
+                UNetOption.open(plan().unets(), pipeline);
                 ImageRequest.Builder suited = speedUp.open(pipeline, pipeline.request(prompt()));
                 imagePrompt.open(pipeline, control.open(pipeline, suited, this::picture), this::picture);
                 ImageRequest request = request(suited);
@@ -315,11 +316,15 @@ final class GenerateCommand extends ModelCommand {
         set(request, "--max-memory", maxMemory, ImageRequest.Builder::maxMemory);
         set(request, "--batch-count", it -> it.batch(batch));
         passes.set(request);
-        request.plan(plan.policy());
+        request.plan(plan().policy());
         if (seed >= 0) {
             request.seed(seed);
         }
         return request.build();
+    }
+
+    private PlanFile.Contents plan() {
+        return plan.contents(switchedUNets());
     }
 
     /** A file's picture, read once. */

@@ -39,6 +39,7 @@ final class MasksCommand extends ModelCommand {
     @Override
     public Integer call() throws IOException {
         Path model = requireModel();
+        requireNoSteps();
         OutputFile.requireEnding(out, ".safetensors");
         OutputFile.requireWritable(List.of(out));
         if (experts < 1 || experts > 1000) {

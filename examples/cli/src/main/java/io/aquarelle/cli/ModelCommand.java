@@ -9,6 +9,7 @@ import io.aquarelle.model.EngineOptions;
 import io.aquarelle.model.StoredTypes;
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.function.BiConsumer;
 import java.util.function.Consumer;
 import picocli.CommandLine.Mixin;
@@ -63,6 +64,15 @@ abstract class ModelCommand extends SubCommand {
     /** The checkpoint asked for, or the one that ships with the project. */
     final Path model() throws IOException {
         return files.model == null ? DemoModel.file() : files.model;
+    }
+
+    final void requireNoSteps() {
+        files.requireNoSteps();
+    }
+
+    /** UNets for some of the steps. */
+    final List<UNetOption> switchedUNets() {
+        return files.switched();
     }
 
     /** Opens the model in the type asked for. */

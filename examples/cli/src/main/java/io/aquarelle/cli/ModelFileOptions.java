@@ -7,6 +7,7 @@ import io.aquarelle.model.StoredTypes;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Objects;
 import java.util.stream.Collectors;
 import picocli.CommandLine.Option;
 
@@ -19,8 +20,11 @@ final class ModelFileOptions {
                     + " of diffusers. Without it, the small model that draws emoji.")
     Path model;
 
-    @Option(names = "--unet", paramLabel = "FILE", description = "Use the UNet of another file.")
-    private Path unet;
+    @Option(
+            names = "--unet",
+            paramLabel = "FILE",
+            description = "Use the UNet of another file; to generate, FILE@0-8 in steps 0 to 7 only. May be repeated.")
+    private List<String> unets = List.of();
 
     @Option(names = "--vae", paramLabel = "FILE", description = "Use the VAE of another file.")
     private Path vae;
@@ -31,10 +35,27 @@ final class ModelFileOptions {
             description = "Use the text encoder of another file; once more for a second encoder.")
     private List<Path> textEncoders = List.of();
 
-    /** Maps all files. */
+    /** UNets for some of the steps. */
+    List<UNetOption> switched() {
+        return unets.stream()
+                .map(UNetOption::parse)
+                .filter(Objects::nonNull)
+                .toList();
+    }
+
+    /** Refuses UNets for some of the steps, where there are none. */
+    void requireNoSteps() {
+        if (!switched().isEmpty()) {
+            throw new BadInputException("--unet: only generate has steps; name the file alone");
+        }
+    }
+
+    /** Maps all files but those of UNets for some of the steps. */
     Checkpoint open(Path model) {
         ModelFiles files = ModelFiles.of(model);
-        files = unet == null ? files : files.withUNet(unet);
+        for (String unet : unets) {
+            files = UNetOption.parse(unet) == null ? files.withUNet(Path.of(unet)) : files;
+        }
         files = vae == null ? files : files.withVae(vae);
         for (Path textEncoder : textEncoders) {
             files = files.withTextEncoder(textEncoder);

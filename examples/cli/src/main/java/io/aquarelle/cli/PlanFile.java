@@ -20,6 +20,7 @@ import java.io.IOException;
 import java.nio.charset.MalformedInputException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 
 /**
@@ -27,6 +28,7 @@ import java.util.List;
  *
  * <pre>{@code
  * {
+ *   "unets": [{"file": "small.gguf", "steps": [0, 8]}],
  *   "guidance": {"cond_only_last_pct": 50},
  *   "inherit": [{"level": "block", "mode": "uniform", "interval": 3},
  *               {"level": "layer", "branch": 0, "mode": "list", "calls": "0-3,5,10-"},
@@ -36,13 +38,29 @@ import java.util.List;
  * }
  * }</pre>
  *
+ * @param unets UNets of other files, from the folder of the plan on, and the steps that they run, the second one not
+ *     included; the model's own runs all others
  * @param guidance when the negative prompt is left out
  * @param inherit what is computed in some calls only and reused in the others
  * @param skip what is left out
  * @param experts masks of ALTER
  */
-record PlanFile(Guidance guidance, List<Inheritance> inherit, List<Skipping> skip, Experts experts) {
+record PlanFile(
+        List<Stretch> unets, Guidance guidance, List<Inheritance> inherit, List<Skipping> skip, Experts experts) {
     private static final int LARGEST = 1 << 20;
+
+    /** A UNet's file and its steps. */
+    record Stretch(String file, List<Integer> steps) {
+        UNetOption option(Path plan) {
+            if (need("steps", steps).size() != 2 || steps.contains(null)) {
+                throw new IllegalArgumentException("unets: steps are two numbers, as in [0, 8]");
+            }
+            return new UNetOption(plan.resolveSibling(need("file", file)), steps.get(0), steps.get(1));
+        }
+    }
+
+    /** What a file says. */
+    record Contents(List<UNetOption> unets, StepPolicy policy) {}
 
     /** Either a percentage of calls at the end, or a list of calls. */
     record Guidance(Double condOnlyLastPct, String condOnlyCalls) {
@@ -134,6 +152,14 @@ record PlanFile(Guidance guidance, List<Inheritance> inherit, List<Skipping> ski
         return value;
     }
 
+    private Contents contents(Path file) throws IOException {
+        List<UNetOption> options = new ArrayList<>();
+        for (Stretch each : unets == null ? List.<Stretch>of() : unets) {
+            options.add(need("unets", each).option(file));
+        }
+        return new Contents(options, UNetOption.switching(options).then(policy(file)));
+    }
+
     private StepPolicy policy(Path file) throws IOException {
         StepPolicy policy = StepPolicy.FULL;
         if (guidance != null) {
@@ -152,7 +178,7 @@ record PlanFile(Guidance guidance, List<Inheritance> inherit, List<Skipping> ski
     }
 
     /** Reads a plan; what is wrong with it is one line that names the file. */
-    static StepPolicy read(Path file) {
+    static Contents read(Path file) {
         try {
             if (Files.size(file) > LARGEST) {
                 throw new BadInputException("--plan: " + file + " is larger than a plan can be");
@@ -161,7 +187,7 @@ record PlanFile(Guidance guidance, List<Inheritance> inherit, List<Skipping> ski
             if (plan == null) {
                 throw new BadInputException("--plan: " + file + " holds no plan");
             }
-            return plan.policy(file);
+            return plan.contents(file);
         } catch (JacksonException e) {
             String where =
                     e.getLocation() == null ? "" : " in line " + e.getLocation().getLineNr();

@@ -45,6 +45,8 @@ final class PlanOptions {
             description = "Draw nothing; print what each call of the UNet would do and its share of the multiply-adds.")
     boolean dryRun;
 
+    private PlanFile.Contents contents;
+
     /** Whether any was given. */
     boolean given() {
         return condOnlyLast != null || !inherit.isEmpty() || file != null;
@@ -60,6 +62,9 @@ final class PlanOptions {
     }
 
     private String names() {
+        if (!given()) {
+            return "--unet";
+        }
         if (file != null) {
             return "--plan: " + file;
         }
@@ -69,15 +74,26 @@ final class PlanOptions {
         return condOnlyLast != null ? "--cond-only-last" : "--inherit";
     }
 
-    StepPolicy policy() {
+    /** What the options say, read once. */
+    PlanFile.Contents contents(List<UNetOption> switched) {
+        if (contents == null) {
+            contents = read(switched);
+        }
+        return contents;
+    }
+
+    private PlanFile.Contents read(List<UNetOption> switched) {
         if (file != null && !ExpertMasks.isNamed(file)) {
             if (condOnlyLast != null || !inherit.isEmpty()) {
                 throw new BadInputException(
                         "--plan: the file says it all; put what --cond-only-last and --inherit say into it");
             }
+            if (!switched.isEmpty()) {
+                throw new BadInputException("--plan: put the UNets and their steps of --unet into the file");
+            }
             return PlanFile.read(file);
         }
-        StepPolicy policy = StepPolicy.FULL;
+        StepPolicy policy = option("--unet", () -> UNetOption.switching(switched));
         if (condOnlyLast != null) {
             double percent = condOnlyLast;
             policy = option("--cond-only-last", () -> new SelectiveGuidance(CallSelection.lastPercent(percent)));
@@ -88,7 +104,7 @@ final class PlanOptions {
         for (String spec : inherit) {
             policy = policy.then(option("--inherit", () -> PlanSyntax.inheritance(spec)));
         }
-        return policy;
+        return new PlanFile.Contents(switched, policy);
     }
 
     private static StepPolicy masks(Path file) {
@@ -112,6 +128,7 @@ final class PlanOptions {
             int call,
             int step,
             double timestep,
+            int unet,
             String branches,
             long unitsRun,
             long unitsReused,
@@ -125,6 +142,7 @@ final class PlanOptions {
                         call.call().index(),
                         call.call().step(),
                         call.call().timestep(),
+                        call.plan().unet(),
                         branches(call),
                         call.work().run(),
                         call.work().reused(),
@@ -141,16 +159,17 @@ final class PlanOptions {
     /** The table of {@code --dry-run}. */
     static String table(List<PlannedCall> calls) {
         StringBuilder table =
-                new StringBuilder("call  step  timestep  branches   run  reused  skipped  multiply-adds\n");
+                new StringBuilder("call  step  timestep  UNet  branches   run  reused  skipped  multiply-adds\n");
         double sum = 0;
         for (Row row : rows(calls)) {
             sum += row.share();
             table.append(String.format(
                     Locale.ROOT,
-                    "%4d  %4d  %8.1f  %-8s %5d  %6d  %7d  %12.1f%%%n",
+                    "%4d  %4d  %8.1f  %4d  %-8s %5d  %6d  %7d  %12.1f%%%n",
                     row.call(),
                     row.step(),
                     row.timestep(),
+                    row.unet(),
                     row.branches(),
                     row.unitsRun(),
                     row.unitsReused(),

@@ -24,6 +24,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -170,6 +171,34 @@ class PlanOptionsTest {
     }
 
     @Test
+    void unetsTakeTurns() throws IOException {
+        Path small = folder.resolve("small.safetensors");
+        NanoModel.writeDrawable(small, name -> !name.contains(".middle_block."));
+        String out = folder.resolve("out.png").toString();
+        CommandRun.done(small("--unet", small + "@0-2", "--unet", small + "@4-"));
+        byte[] picture = Files.readAllBytes(Path.of(out));
+        CommandRun.done(small(
+                "--plan",
+                file("{'unets': [{'file': 'small.safetensors', 'steps': [0, 2]}, {'file': 'small.safetensors', 'steps':"
+                                + " [4, 6]}]}")
+                        .toString()));
+        assertArrayEquals(picture, Files.readAllBytes(Path.of(out)));
+        CommandRun.done(small());
+        assertFalse(Arrays.equals(picture, Files.readAllBytes(Path.of(out))));
+        JsonNode rows = new JsonMapper()
+                .readTree(CommandRun.done(small("--dry-run", "--json", "--unet", small + "@0-2"))
+                        .out());
+        assertEquals(1, rows.get(1).get("unet").asInt());
+        assertEquals(0, rows.get(2).get("unet").asInt());
+
+        CommandRun.refused(folder, "has no steps", small("--unet", small + "@3-3"));
+        CommandRun.refused(folder, "two UNets", small("--unet", small + "@0-3", "--unet", model + "@2-"));
+        Path other = NanoModel.golden("sdxl-nano");
+        CommandRun.refused(folder, "--unet: " + other, small("--unet", other + "@0-3"));
+        CommandRun.refused(folder, "only generate has steps", "bench", "-m", model.toString(), "--unet", small + "@0-3");
+    }
+
+    @Test
     void countersAreThoseOfThePlan() throws IOException {
         JsonNode plain =
                 new JsonMapper().readTree(CommandRun.done(small("--json")).out());
@@ -188,7 +217,7 @@ class PlanOptionsTest {
         CommandRun run = CommandRun.done(small("--dry-run", "--inherit", "layer/3", "--cond-only-last", "50"));
         List<String> lines = run.out().lines().toList();
         assertEquals(1 + 6 + 1, lines.size(), run.out());
-        assertTrue(lines.get(1).matches(" +0 +0 +999.0 +both +60 +0 +0 +100.0%"), lines.get(1));
+        assertTrue(lines.get(1).matches(" +0 +0 +999.0 +0 +both +60 +0 +0 +100.0%"), lines.get(1));
         assertTrue(lines.get(2).matches(" +1 +1 .* both +7 +5 +48 +\\d+\\.\\d%"), lines.get(2));
         assertTrue(lines.get(4).matches(" +3 +3 .* prompt +60 +0 +0 +5\\d\\.\\d%"), lines.get(4));
         assertTrue(lines.getLast().matches("in all \\d\\d\\.\\d% of the multiply-adds without a plan"), run.out());
@@ -231,7 +260,9 @@ class PlanOptionsTest {
                 "[]",
                 "{",
                 "{} {}",
-                "{'unets': []}",
+                "{'unets': [{}]}",
+                "{'unets': [{'file': 'x', 'steps': [1]}]}",
+                "{'unets': [{'file': 'x', 'steps': [1, 1]}]}",
                 "{'guidance': {}}",
                 "{'guidance': {'cond_only_last_pct': 50, 'cond_only_calls': '1'}}",
                 "{'guidance': {'cond_only_last_pct': 'x'}}",

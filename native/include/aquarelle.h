@@ -186,10 +186,18 @@ AQ_API aq_status aq_image_encoder_encode(aq_handle encoder, const aq_image_encod
 
 // UNet of the latent diffusion family (CompVis names): noisy latent, timestep and text embedding to the network's
 // raw output (eps or v).
+//
+// A convolution may have several kernels (CondConv, arXiv 1904.04971) that each image mixes for itself: in place of
+// "X.weight" and "X.bias", "X.experts.weight" [n][outputs * inputs * k * k], "X.experts.bias" [n][outputs],
+// "X.router.weight" [n][inputs] and, if need be, "X.router.bias" [n]. With r = act(router mean(x) + bias), the kernel
+// is the sum of r_i times expert i, and so is its bias.
+typedef enum aq_router { AQ_ROUTER_SIGMOID = 0, AQ_ROUTER_SOFTMAX = 1 } aq_router;
+
 typedef struct aq_unet_options {
     const char *prefix;  // before "input_blocks.0.0.weight"
     int32_t heads;       // attention heads at every level, or 0
     int32_t head_width;  // channels a head, or 0; exactly one of the two is set
+    int32_t router;      // aq_router, act above
 } aq_unet_options;
 
 typedef struct aq_unet_info {

@@ -46,7 +46,7 @@ struct nano {
           golden(std::string(AQ_GOLDEN_DIR) + "/" + kind.name + "-nano-golden.safetensors") {
         const aq_engine_options options = {threads, isa, convolution};
         const std::vector<aq_tensor> tensors = file.describe();
-        const aq_unet_options unet_options = {unet_prefix, kind.heads, kind.head_width};
+        const aq_unet_options unet_options = {unet_prefix, kind.heads, kind.head_width, 0};
         const aq_vae_options vae_options = {vae_prefix};
         must(aq_engine_create(&options, &engine, &error));
         must(aq_weights_create(tensors.data(), tensors.size(), &weights, &error));

@@ -10,7 +10,7 @@ namespace {
 std::vector<float> evaluate(const nano &whole, cut &c, const safetensors_file &golden) {
     aq_handle weights = 0, unet = 0;
     aq_error error = {};
-    const aq_unet_options options = {unet_prefix, whole.kind.heads, whole.kind.head_width};
+    const aq_unet_options options = {unet_prefix, whole.kind.heads, whole.kind.head_width, 0};
     const std::vector<aq_tensor> tensors = c.tensors(whole.file);
     whole.must(aq_weights_create(tensors.data(), tensors.size(), &weights, &error));
     if (aq_unet_create(whole.engine, weights, &options, &unet, &error) != AQ_OK) {
@@ -66,7 +66,7 @@ TEST(blocks_without_a_counterpart_are_refused) {
         });
         aq_handle weights = 0, unet = 0;
         aq_error error = {};
-        const aq_unet_options options = {unet_prefix, 8, 0};
+        const aq_unet_options options = {unet_prefix, 8, 0, 0};
         whole.must(aq_weights_create(tensors.data(), tensors.size(), &weights, &error));
         const aq_status status = aq_unet_create(whole.engine, weights, &options, &unet, &error);
         // Without its first ResBlock the middle still fits; without another block channels or counts do not.

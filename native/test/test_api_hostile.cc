@@ -135,11 +135,12 @@ TEST(creating_networks) {
     REFUSES(AQ_CLOSED, aq_text_encoder_create(m.engine, never_opened, &text, &handle, &error));
     REFUSES(AQ_INVALID_ARGUMENT, aq_text_encoder_create(m.weights, m.engine, &text, &handle, &error));
 
-    const aq_unet_options unet = {unet_prefix, 8, 0}, unet_null = {nullptr, 8, 0}, unet_nowhere = {"x.", 8, 0},
-                          unet_both = {unet_prefix, 8, 8}, unet_neither = {unet_prefix, 0, 0},
-                          unet_heads = {unet_prefix, 7, 0}, unet_width = {unet_prefix, 0, 5},
-                          unet_negative = {unet_prefix, -8, 0};
+    const aq_unet_options unet = {unet_prefix, 8, 0, 0}, unet_null = {nullptr, 8, 0, 0}, unet_nowhere = {"x.", 8, 0, 0},
+                          unet_both = {unet_prefix, 8, 8, 0}, unet_neither = {unet_prefix, 0, 0, 0},
+                          unet_heads = {unet_prefix, 7, 0, 0}, unet_width = {unet_prefix, 0, 5, 0},
+                          unet_negative = {unet_prefix, -8, 0, 0}, unet_router = {unet_prefix, 8, 0, 2};
     REFUSES(AQ_INVALID_ARGUMENT, aq_unet_create(m.engine, m.weights, nullptr, &handle, &error));
+    REFUSES(AQ_INVALID_ARGUMENT, aq_unet_create(m.engine, m.weights, &unet_router, &handle, &error));
     REFUSES(AQ_INVALID_ARGUMENT, aq_unet_create(m.engine, m.weights, &unet, nullptr, &error));
     REFUSES(AQ_INVALID_ARGUMENT, aq_unet_create(m.engine, m.weights, &unet_null, &handle, &error));
     REFUSES(AQ_INVALID_ARGUMENT, aq_unet_create(m.engine, m.weights, &unet_both, &handle, &error));
@@ -382,7 +383,7 @@ TEST(a_missing_tensor_is_named) {
     std::erase_if(tensors, [&](const aq_tensor &t) { return t.name == gone; });
     aq_handle weights = 0, unet = 0;
     CHECK(aq_weights_create(tensors.data(), tensors.size(), &weights, nullptr) == AQ_OK);
-    const aq_unet_options options = {unet_prefix, 8, 0};
+    const aq_unet_options options = {unet_prefix, 8, 0, 0};
     aq_error error = {};
     CHECK(aq_unet_create(m.engine, weights, &options, &unet, &error) == AQ_INVALID_MODEL);
     CHECK(strstr(error.message, gone.c_str()) != nullptr);
@@ -393,7 +394,7 @@ TEST(a_missing_tensor_is_named) {
 TEST(broken_structures_are_refused_or_run) {
     const nano m(1);
     const std::vector<aq_tensor> whole = m.file.describe();
-    const aq_unet_options unet_options = {unet_prefix, 8, 0};
+    const aq_unet_options unet_options = {unet_prefix, 8, 0, 0};
     const aq_vae_options vae_options = {vae_prefix};
     const aq_text_encoder_options text_options = {text_prefix, 4, AQ_GELU_AUTO};
     for (size_t i = 0; i < whole.size(); i++) {
@@ -482,7 +483,7 @@ TEST(two_engines_share_weights) {
     CHECK(aq_unet_evaluate(m.unet, &call, nullptr, nullptr) == AQ_OK);
     const auto run = [&](std::vector<float> &result) {
         const aq_engine_options options = {2, AQ_ISA_AUTO, AQ_CONVOLUTION_AUTO};
-        const aq_unet_options unet_options = {unet_prefix, 8, 0};
+        const aq_unet_options unet_options = {unet_prefix, 8, 0, 0};
         aq_handle engine = 0, unet = 0;
         aq_engine_create(&options, &engine, nullptr);
         aq_unet_create(engine, m.weights, &unet_options, &unet, nullptr);

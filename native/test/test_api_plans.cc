@@ -276,7 +276,7 @@ TEST(units_of_a_model_without_middle_block_are_its_own) {
         aq_handle weights = 0, unet = 0, cache = 0;
         aq_error error = {};
         const std::vector<aq_tensor> tensors = c.tensors(host.file);
-        const aq_unet_options options = {unet_prefix, sd1.heads, sd1.head_width};
+        const aq_unet_options options = {unet_prefix, sd1.heads, sd1.head_width, 0};
         aq_unet_info info;
         host.must(aq_weights_create(tensors.data(), tensors.size(), &weights, &error));
         host.must(aq_unet_create(host.engine, weights, &options, &unet, &error));

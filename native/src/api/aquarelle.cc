@@ -369,9 +369,11 @@ aq_status aq_unet_create(aq_handle on, aq_handle from, const aq_unet_options *op
         need(options, "options");
         need_range(options->heads, 0, 4096, "heads");
         need_range(options->head_width, 0, 1 << 16, "head_width");
+        need_range(options->router, AQ_ROUTER_SIGMOID, AQ_ROUTER_SOFTMAX, "router");
         if ((options->heads == 0) == (options->head_width == 0))
             invalid("exactly one of heads and head_width must be set");
-        create<unet>(on, from, options->prefix, result, head_rule{options->heads, options->head_width});
+        create<unet>(on, from, options->prefix, result, head_rule{options->heads, options->head_width},
+                     options->router == AQ_ROUTER_SOFTMAX);
     });
 }
 

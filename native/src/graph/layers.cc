@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "graph/experts.h"
 #include "graph/failure.h"
 #include "kernels/kernels.h"
 
@@ -59,6 +60,7 @@ int64_t layer_reader::inputs(const std::string &name) const {
 
 product_layer layer_reader::conv(const std::string &name, int64_t inputs, int64_t outputs, char separator) const {
     const std::string weight = name + separator + "weight", bias = name + separator + "bias";
+    if (has(name + ".experts.weight")) return conv_of_experts(name, inputs, outputs);
     const tensor &t = need(weight);
     const bool matrix = t.shape.size() == 2, kernel = t.shape.size() == 4;
     if (!(matrix || kernel) || !fits(t.shape[1], inputs) || !fits(t.shape[0], outputs) ||
@@ -77,10 +79,52 @@ product_layer layer_reader::conv(const std::string &name, int64_t inputs, int64_
     return layer;
 }
 
+std::vector<float> layer_reader::matrix(const std::string &name, int64_t rows, int64_t columns) const {
+    const tensor &t = table(name, rows, columns);
+    std::vector<float> values((size_t)(rows * columns));
+    best_kernels().expand_rows(t.matrix, 0, rows, values.data());
+    return values;
+}
+
+product_layer layer_reader::conv_of_experts(const std::string &name, int64_t inputs, int64_t outputs) const {
+    const std::string weight = name + ".experts.weight", bias = name + ".experts.bias", router = name + ".router.";
+    product_layer layer;
+    const tensor &biases = table(bias, 0, outputs), &routes = table(router + "weight", biases.shape[0], inputs);
+    const int64_t count = biases.shape[0];
+    layer.outputs = biases.shape[1];
+    layer.inputs = routes.shape[1];
+    const tensor &t = need(weight);
+    int32_t side = 1;
+    while (side <= 15 && layer.outputs * layer.inputs * side * side < t.matrix.cols) side += 2;
+    const int64_t columns = layer.inputs * side * side;
+    if (count > 256 || t.shape.size() != 2 || t.shape[0] != count || layer.outputs * columns != t.matrix.cols) {
+        misfit(prefix_ + weight, t,
+               "[" + std::to_string(count) + ", " + std::to_string(layer.outputs) + " * " +
+                   std::to_string(layer.inputs) + " * k * k]");
+    }
+    if (columns % t.matrix.block != 0) {
+        throw failure(AQ_INVALID_MODEL,
+                      "tensor '" + prefix_ + weight + "' is quantised across its kernels; store it as F16");
+    }
+    auto experts = std::make_shared<expert_kernels>();
+    experts->kernels = t.matrix;
+    experts->kernels.rows = count * layer.outputs;
+    experts->kernels.cols = columns;
+    experts->kernels.row_bytes = t.matrix.row_bytes / layer.outputs;
+    experts->bias = matrix(bias, count, layer.outputs);
+    experts->router = matrix(router + "weight", count, layer.inputs);
+    experts->router_bias.resize((size_t)count);
+    if (has(router + "bias")) experts->router_bias = vector(router + "bias", count);
+    experts->softmax = softmax_;
+    layer.kernel_h = layer.kernel_w = side;
+    layer.experts = std::move(experts);
+    return layer;
+}
+
 product_layer layer_reader::linear(const std::string &name, int64_t inputs, int64_t outputs, char separator) const {
     product_layer layer = conv(name, inputs, outputs, separator);
     if (layer.kernel_h != 1 || layer.kernel_w != 1) {
-        const std::string weight = name + separator + "weight";
+        const std::string weight = name + (layer.experts ? ".experts." : std::string(1, separator)) + "weight";
         misfit(prefix_ + weight, need(weight), "[" + wish(outputs) + ", " + wish(inputs) + "]");
     }
     return layer;

@@ -3,6 +3,7 @@
 
 #include <stdint.h>
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -10,12 +11,15 @@
 
 namespace aq {
 
+struct expert_kernels;
+
 // A linear layer or a convolution; matrices and 1 x 1 kernels are the same thing on channels-last activations.
 struct product_layer {
     stored_matrix matrix = {};  // [outputs][inputs][kernel_h][kernel_w], borrowed
     std::vector<float> bias;    // [outputs] or empty
     int64_t inputs = 0, outputs = 0;
     int32_t kernel_h = 1, kernel_w = 1;
+    std::shared_ptr<const expert_kernels> experts;  // in place of matrix and bias, or none
 };
 
 struct norm_layer {
@@ -31,10 +35,18 @@ constexpr int64_t norm_groups = 32;  // of every GroupNorm in these networks
 // or does not fit.
 class layer_reader {
 public:
-    layer_reader(const weights &all, std::string prefix) : all_(&all), prefix_(std::move(prefix)) {}
+    // `softmax`: how routers weigh the kernels of convolutions that have several; see experts.h.
+    layer_reader(const weights &all, std::string prefix, bool softmax = false)
+        : all_(&all), prefix_(std::move(prefix)), softmax_(softmax) {}
 
-    layer_reader under(const std::string &name) const { return {*all_, prefix_ + name + "."}; }
+    layer_reader under(const std::string &name) const { return {*all_, prefix_ + name + ".", softmax_}; }
     bool has(const std::string &name) const { return all_->find(prefix_ + name) != nullptr; }
+
+    // Whether a convolution is there, with one kernel or with several; "" is the layer of the prefix itself.
+    bool has_conv(const std::string &name) const {
+        const std::string start = name.empty() ? "" : name + ".";
+        return has(start + "weight") || has(start + "experts.weight");
+    }
     const std::string &prefix() const { return prefix_; }
 
     // One more than the largest number that follows `name` and a dot in a tensor's name; 0 if there is none.
@@ -53,9 +65,12 @@ public:
 
 private:
     const tensor &need(const std::string &name) const;
+    std::vector<float> matrix(const std::string &name, int64_t rows, int64_t columns) const;
+    product_layer conv_of_experts(const std::string &name, int64_t inputs, int64_t outputs) const;
 
     const weights *all_;
     std::string prefix_;
+    bool softmax_;
 };
 
 }  // namespace aq

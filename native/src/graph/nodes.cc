@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "graph/experts.h"
 #include "graph/failure.h"
 #include "graph/pick.h"
 
@@ -28,32 +29,49 @@ graph::work describe(const gemm_args &args, int winograd_tile) {
 ggml_tensor *product(graph &g, const operand &from, const product_layer &layer, const window &view,
                      const epilogue &end) {
     const extent in = extent_of(from.x), out = {layer.outputs, view.out_w, view.out_h, in.images};
+    // Each image has kernels of its own, or all share the layer's.
+    ggml_tensor *mixed = layer.experts ? mix_experts(g, from, layer, view) : nullptr;
+    const int64_t parts = mixed != nullptr ? out.images : 1;
     gemm_args args = {};
     args.lda = args.channels = in.channels;
-    args.rows = out.pixels() * out.images;
+    args.rows = out.pixels() * out.images / parts;
     args.silu = from.silu;
     args.view = view;
     args.weights = layer.matrix;
+    if (mixed != nullptr) {
+        const int64_t columns = layer.experts->kernels.cols;
+        args.weights = {nullptr, columns * (int64_t)sizeof(float), layer.outputs, columns, storage::f32, 1, 4, nullptr};
+    }
     args.ldc = args.ldr = layer.outputs;
     args.bias = layer.bias.empty() ? nullptr : layer.bias.data();
     args.act = end.act;
     const kernel_set &kernels = g.host().kernels();
     const int tile = pick_winograd(args, g.host().convolution());
-    const auto run = [args, from, end, tile, &kernels](ggml_tensor *output, const worker &w) {
-        gemm_args now = args;
-        now.a = values(from.x);
-        now.c = (float *)output->data;
-        if (from.factors != nullptr) {
-            now.scale = values(from.factors);
-            now.offset = now.scale + ggml_nelements(from.factors) / 2;
+    const auto run = [args, from, end, tile, mixed, parts, in, &kernels](ggml_tensor *output, const worker &w) {
+        const int64_t outputs = args.weights.rows;
+        for (int64_t i = 0; i < parts; i++) {
+            gemm_args now = args;
+            now.a = values(from.x) + i * in.pixels() * in.channels;
+            now.c = (float *)output->data + i * args.rows * outputs;
+            if (from.factors != nullptr) {
+                now.scale = values(from.factors) + i * in.channels;
+                now.offset = now.scale + ggml_nelements(from.factors) / 2;
+            }
+            now.image_bias = end.image_bias != nullptr ? values(end.image_bias) + i * outputs : nullptr;
+            now.residual = end.residual != nullptr ? values(end.residual) + i * args.rows * outputs : nullptr;
+            if (mixed != nullptr) {
+                const float *kernels_and_bias = values(mixed) + i * mixed->ne[0];
+                now.weights.data = (const uint8_t *)kernels_and_bias;
+                now.bias = kernels_and_bias + outputs * args.weights.cols;
+            }
+            if (tile > 0) kernels.winograd(now, tile, w);
+            else kernels.gemm(now, w);
         }
-        now.image_bias = end.image_bias != nullptr ? values(end.image_bias) : nullptr;
-        now.residual = end.residual != nullptr ? values(end.residual) : nullptr;
-        if (tile > 0) kernels.winograd(now, tile, w);
-        else kernels.gemm(now, w);
     };
     const int64_t scratch = tile > 0 ? kernels.winograd_scratch(args, tile) : kernels.gemm_scratch(args);
-    return g.node(describe(args, tile), out, {from.x, from.factors, end.image_bias, end.residual}, scratch, run);
+    graph::work what = describe(args, tile);
+    what.flops *= (double)parts;
+    return g.node(what, out, {from.x, from.factors, end.image_bias, end.residual, mixed}, scratch, run);
 }
 
 window same_window(const extent &in, const product_layer &layer) {

@@ -11,7 +11,7 @@ resnet read(const layer_reader &from, int64_t inputs, const char *norm1, const c
     r.conv1 = from.conv(conv1, inputs, 0);
     r.norm2 = from.group_norm(norm2, r.conv1.outputs);
     r.conv2 = from.conv(conv2, r.conv1.outputs, r.conv1.outputs);
-    if (from.has(std::string(skip) + ".weight") || inputs != r.outputs()) {
+    if (from.has_conv(skip) || inputs != r.outputs()) {
         r.skip = from.conv(skip, inputs, r.outputs());
     }
     return r;

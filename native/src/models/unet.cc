@@ -8,9 +8,10 @@
 
 namespace aq {
 
-unet::unet(std::shared_ptr<engine> on, std::shared_ptr<const weights> from, const std::string &prefix, head_rule heads)
+unet::unet(std::shared_ptr<engine> on, std::shared_ptr<const weights> from, const std::string &prefix, head_rule heads,
+           bool softmax)
     : network(std::move(on), std::move(from)), heads_(heads) {
-    const layer_reader reader(*source, prefix);
+    const layer_reader reader(*source, prefix, softmax);
     context_width_ = find_context_width(*source, prefix);
     if (context_width_ == 0) {
         throw failure(AQ_INVALID_MODEL, "no tensor under '" + prefix + "' is a cross-attention: there is no UNet here");

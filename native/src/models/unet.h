@@ -17,7 +17,9 @@ namespace aq {
 
 class unet : public network {
 public:
-    unet(std::shared_ptr<engine> on, std::shared_ptr<const weights> from, const std::string &prefix, head_rule heads);
+    // `softmax`: how convolutions with several kernels weigh them.
+    unet(std::shared_ptr<engine> on, std::shared_ptr<const weights> from, const std::string &prefix, head_rule heads,
+         bool softmax);
 
     aq_unet_info info() const;
     const unit_list &units() const { return units_; }

@@ -120,12 +120,12 @@ unet_module block_reader::read_module(const layer_reader &block, const std::stri
         units[(size_t)unit].skippable = true;
         return {unit, read_transformer(part, all, context_width, heads, units, unit)};
     }
-    if (part.has("op.weight")) {
+    if (part.has_conv("op")) {
         downsample d = {part.conv("op", all, 0)};
         channels = d.conv.outputs;
         return {unit, std::move(d)};
     }
-    if (part.has("conv.weight")) {
+    if (part.has_conv("conv")) {
         upsample u = {part.conv("conv", all, 0)};
         channels = u.conv.outputs;
         return {unit, std::move(u)};
@@ -143,8 +143,8 @@ unet_block block_reader::read(const layer_reader &from, const std::string &name,
     for (int i = 0; i < most_modules; i++) {
         const std::string number = std::to_string(i);
         const layer_reader part = from.under(number);
-        const bool any = part.has("in_layers.0.weight") || part.has("norm.weight") || part.has("op.weight") ||
-                         part.has("conv.weight") || part.has("weight");
+        const bool any = part.has("in_layers.0.weight") || part.has("norm.weight") || part.has_conv("op") ||
+                         part.has_conv("conv") || part.has_conv("");
         if (!any) continue;
         b.modules.push_back(read_module(from, number, b.unit, channels, b.modules.empty() ? skip_channels : 0));
         const auto &layer = b.modules.back().layer;

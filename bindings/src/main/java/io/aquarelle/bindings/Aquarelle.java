@@ -1075,6 +1075,24 @@ public class Aquarelle extends Aquarelle$shared {
            throw new AssertionError("should not reach here", ex$);
         }
     }
+    private static final int AQ_ROUTER_SIGMOID = (int)0L;
+    /**
+     * {@snippet lang=c :
+     * enum aq_router.AQ_ROUTER_SIGMOID = 0
+     * }
+     */
+    public static int AQ_ROUTER_SIGMOID() {
+        return AQ_ROUTER_SIGMOID;
+    }
+    private static final int AQ_ROUTER_SOFTMAX = (int)1L;
+    /**
+     * {@snippet lang=c :
+     * enum aq_router.AQ_ROUTER_SOFTMAX = 1
+     * }
+     */
+    public static int AQ_ROUTER_SOFTMAX() {
+        return AQ_ROUTER_SOFTMAX;
+    }
     private static final int AQ_UNIT_BLOCK = (int)0L;
     /**
      * {@snippet lang=c :

@@ -18,6 +18,7 @@ import static java.lang.foreign.MemoryLayout.PathElement.*;
  *     const char *prefix;
  *     int32_t heads;
  *     int32_t head_width;
+ *     int32_t router;
  * }
  * }
  */
@@ -30,7 +31,9 @@ public class aq_unet_options {
     private static final GroupLayout $LAYOUT = MemoryLayout.structLayout(
         Aquarelle.C_POINTER.withName("prefix"),
         Aquarelle.C_INT.withName("heads"),
-        Aquarelle.C_INT.withName("head_width")
+        Aquarelle.C_INT.withName("head_width"),
+        Aquarelle.C_INT.withName("router"),
+        MemoryLayout.paddingLayout(4)
     ).withName("aq_unet_options");
 
     /**
@@ -170,6 +173,50 @@ public class aq_unet_options {
      */
     public static void head_width(MemorySegment struct, int fieldValue) {
         struct.set(head_width$LAYOUT, head_width$OFFSET, fieldValue);
+    }
+
+    private static final OfInt router$LAYOUT = (OfInt)$LAYOUT.select(groupElement("router"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * int32_t router
+     * }
+     */
+    public static final OfInt router$layout() {
+        return router$LAYOUT;
+    }
+
+    private static final long router$OFFSET = $LAYOUT.byteOffset(groupElement("router"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * int32_t router
+     * }
+     */
+    public static final long router$offset() {
+        return router$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * int32_t router
+     * }
+     */
+    public static int router(MemorySegment struct) {
+        return struct.get(router$LAYOUT, router$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * int32_t router
+     * }
+     */
+    public static void router(MemorySegment struct, int fieldValue) {
+        struct.set(router$LAYOUT, router$OFFSET, fieldValue);
     }
 
     /**

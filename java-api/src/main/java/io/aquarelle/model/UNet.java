@@ -29,12 +29,13 @@ public final class UNet extends Network {
     private final List<Unit> units;
     private final int residuals;
 
-    private UNet(Engine engine, Weights weights, String prefix, Heads heads) throws ModelFormatException {
+    private UNet(Engine engine, Weights weights, String prefix, Heads heads, int router) throws ModelFormatException {
         super("the UNet", weights, (arena, result, error) -> {
             MemorySegment options = aq_unet_options.allocate(arena);
             aq_unet_options.prefix(options, arena.allocateFrom(prefix));
             aq_unet_options.heads(options, heads.count());
             aq_unet_options.head_width(options, heads.width());
+            aq_unet_options.router(options, router);
             return Aquarelle.aq_unet_create(engine.handle(), weights.handle(), options, result, error);
         });
         this.prefix = prefix;
@@ -51,6 +52,24 @@ public final class UNet extends Network {
             units = readUnits(self, aq_unet_info.units(info), arena);
             residuals = aq_unet_info.residuals(info);
         }
+    }
+
+    /** How routers of convolutions with several kernels weigh them, as the file's metadata says. */
+    private static int router(Checkpoint file) throws ModelFormatException {
+        String activation = file.metadata().getOrDefault("condconv.activation", "sigmoid");
+        String input = file.metadata().getOrDefault("condconv.router_input", "gap");
+        if (!input.equals("gap")) {
+            throw new ModelFormatException(
+                    file.path(), "says condconv.router_input '" + input + "' in its metadata; only gap is known");
+        }
+        return switch (activation) {
+            case "sigmoid" -> Aquarelle.AQ_ROUTER_SIGMOID();
+            case "softmax" -> Aquarelle.AQ_ROUTER_SOFTMAX();
+            default ->
+                throw new ModelFormatException(
+                        file.path(),
+                        "says condconv.activation '" + activation + "' in its metadata; it must be sigmoid or softmax");
+        };
     }
 
     private static List<Unit> readUnits(long self, int count, Arena arena) {
@@ -76,7 +95,7 @@ public final class UNet extends Network {
      * @throws ModelFormatException if tensors are missing or do not fit together
      */
     public static UNet create(Engine engine, Weights weights, String prefix, Heads heads) throws ModelFormatException {
-        return new UNet(engine, weights, prefix, heads);
+        return new UNet(engine, weights, prefix, heads, router(weights.checkpoint()));
     }
 
     /** Lets pages of its weights leave memory, for who will not call it soon; they come back by themselves. */

@@ -21,7 +21,7 @@ record UNetOption(Path file, int from, int to) {
 
     UNetOption {
         if (to <= from) {
-            throw new BadInputException("--unet: " + file + "@" + from + "-" + to + " has no steps");
+            throw new IllegalArgumentException(file + "@" + from + "-" + to + " has no steps");
         }
     }
 
@@ -32,7 +32,11 @@ record UNetOption(Path file, int from, int to) {
             return null;
         }
         int to = parts.group(3) == null ? Integer.MAX_VALUE : Integer.parseInt(parts.group(3));
-        return new UNetOption(Path.of(parts.group(1)), Integer.parseInt(parts.group(2)), to);
+        try {
+            return new UNetOption(Path.of(parts.group(1)), Integer.parseInt(parts.group(2)), to);
+        } catch (IllegalArgumentException e) {
+            throw new BadInputException("--unet", e);
+        }
     }
 
     /** Each file once, in the order in which a pipeline gets to know them. */

@@ -2,6 +2,7 @@ package io.aquarelle;
 
 import io.aquarelle.model.UNet;
 import io.aquarelle.plan.Action;
+import io.aquarelle.plan.Adaptation;
 import io.aquarelle.plan.Branches;
 import io.aquarelle.plan.ExpertLayers;
 import io.aquarelle.plan.Run;
@@ -90,6 +91,11 @@ record Course(Model model, ImageRequest request, Sampler sampler, float[] sigmas
         return request.width() / model.networks().vae().factor();
     }
 
+    /** What decides while a picture is drawn. */
+    Adaptation adaptation() {
+        return request.plan().adaptation(run);
+    }
+
     /** What each call of the UNet computes. */
     List<StepPlan> plans() {
         return run.plan(request.plan());
@@ -121,11 +127,15 @@ record Course(Model model, ImageRequest request, Sampler sampler, float[] sigmas
         List<StepPlan> full = run.plan(StepPolicy.FULL);
         Map<StepPlan, Work> known = new HashMap<>();
         Function<StepPlan, Work> estimate = this::estimate;
+        Adaptation adaptation = adaptation();
         List<PlannedCall> explained = new ArrayList<>();
         for (int i = 0; i < plans.size(); i++) {
             Work work = known.computeIfAbsent(plans.get(i), estimate);
             double whole = known.computeIfAbsent(full.get(i), estimate).multiplyAdds();
-            explained.add(new PlannedCall(run.calls().get(i), plans.get(i), work, work.multiplyAdds() / whole));
+            StepPlan fewest = adaptation.least(i, plans.get(i));
+            double least = known.computeIfAbsent(fewest, estimate).multiplyAdds();
+            explained.add(new PlannedCall(
+                    run.calls().get(i), plans.get(i), work, work.multiplyAdds() / whole, least / whole));
         }
         return explained;
     }

@@ -8,6 +8,7 @@ import io.aquarelle.model.UNet;
 import io.aquarelle.model.UNet.Condition;
 import io.aquarelle.model.UNet.Evaluation;
 import io.aquarelle.plan.Action;
+import io.aquarelle.plan.Adaptation;
 import io.aquarelle.plan.Branches;
 import io.aquarelle.plan.StepPlan;
 import io.aquarelle.plan.Work;
@@ -30,6 +31,7 @@ final class GuidedDenoiser implements Denoiser, AutoCloseable {
     private final Controls controls;
     private final List<AddedAttention> added;
     private final CallControl control;
+    private final Adaptation adaptation;
     private final boolean stores;
     private UNet unet; // of the last call
     private List<FeatureCache> caches = List.of(); // of this UNet and each branch; empty if no plan stores
@@ -54,7 +56,8 @@ final class GuidedDenoiser implements Denoiser, AutoCloseable {
         unets = model.unets();
         unet = unets.getFirst();
         this.course = course;
-        this.plans = course.plans();
+        plans = course.plans();
+        adaptation = course.adaptation();
         this.guidance = guidance;
         this.controls = controls;
         this.added = added;
@@ -89,27 +92,36 @@ final class GuidedDenoiser implements Denoiser, AutoCloseable {
 
     @Override
     public float[] denoise(float[] x, float sigma) {
-        if (plan().branches() == Branches.CONDITIONAL) {
-            return denoised(x, outputs(x, sigma, 1).getFirst(), sigma);
-        }
-        return denoised(x, guidance.guided(outputs(x, sigma, guidance.branches().size())), sigma);
+        float[] input = input(x, sigma, guidance.branches().subList(0, 1));
+        StepPlan plan = plan(input);
+        boolean alone = plan.branches() == Branches.CONDITIONAL;
+        List<float[]> outputs =
+                outputs(x, sigma, plan, alone ? 1 : guidance.branches().size());
+        float[] output = alone ? outputs.getFirst() : guidance.guided(outputs);
+        adaptation.observe(next++, plan, input, output);
+        return denoised(x, output, sigma);
     }
 
     @Override
     public Estimates estimates(float[] x, float sigma) {
-        List<float[]> outputs = outputs(x, sigma, guidance.branches().size());
-        return new Estimates(denoised(x, guidance.guided(outputs), sigma), denoised(x, outputs.getLast(), sigma));
+        float[] input = input(x, sigma, guidance.branches().subList(0, 1));
+        StepPlan plan = plan(input);
+        List<float[]> outputs = outputs(x, sigma, plan, guidance.branches().size());
+        float[] output = guidance.guided(outputs);
+        adaptation.observe(next++, plan, input, output);
+        return new Estimates(denoised(x, output, sigma), denoised(x, outputs.getLast(), sigma));
     }
 
     private float[] denoised(float[] x, float[] output, float sigma) {
         return model.spec().prediction().denoised(x, output, sigma);
     }
 
-    private StepPlan plan() {
+    /** The plan of the next call. */
+    private StepPlan plan(float[] input) {
         if (next == plans.size()) {
             throw new IllegalStateException("the sampler calls more often than planned");
         }
-        StepPlan plan = plans.get(next);
+        StepPlan plan = adaptation.choose(next, plans.get(next), input);
         UNet planned = unets.get(plan.unet());
         if (planned != unet) {
             dropCaches(); // one UNet is needed at a time, and what it stored is of no use to another
@@ -125,8 +137,7 @@ final class GuidedDenoiser implements Denoiser, AutoCloseable {
     }
 
     /** What the UNet makes of a latent in each of the first branches. */
-    private List<float[]> outputs(float[] x, float sigma, int count) {
-        StepPlan plan = plan();
+    private List<float[]> outputs(float[] x, float sigma, StepPlan plan, int count) {
         List<Guidance.Branch> all = guidance.branches().subList(0, count);
         List<float[]> outputs = new ArrayList<>();
         for (int first = 0; first < count; ) {
@@ -139,24 +150,31 @@ final class GuidedDenoiser implements Denoiser, AutoCloseable {
             outputs.addAll(evaluate(x, sigma, plan, first, all.subList(first, end)));
             first = end;
         }
-        next++;
         return outputs;
     }
 
-    /** One call for branches that follow each other. */
-    private List<float[]> evaluate(float[] x, float sigma, StepPlan plan, int first, List<Guidance.Branch> branches) {
-        int images = branches.size();
+    /** What the UNet takes of each branch: the latent to its scale, and what goes beside it. */
+    private float[] input(float[] x, float sigma, List<Guidance.Branch> branches) {
         int length = x.length + branches.getFirst().beside().length;
-        float[] input = new float[images * length];
+        float[] input = new float[branches.size() * length];
         float scale = model.spec().prediction().inputScale(sigma);
-        Condition condition = branches.getFirst().condition();
-        for (int i = 0; i < images; i++) {
+        for (int i = 0; i < branches.size(); i++) {
             for (int k = 0; k < x.length; k++) {
                 input[i * length + k] = x[k] * scale;
             }
             float[] beside = branches.get(i).beside();
             System.arraycopy(beside, 0, input, i * length + x.length, beside.length);
-            condition = i == 0 ? condition : condition.and(branches.get(i).condition());
+        }
+        return input;
+    }
+
+    /** One call for branches that follow each other. */
+    private List<float[]> evaluate(float[] x, float sigma, StepPlan plan, int first, List<Guidance.Branch> branches) {
+        int images = branches.size();
+        float[] input = input(x, sigma, branches);
+        Condition condition = branches.getFirst().condition();
+        for (Guidance.Branch branch : branches.subList(1, images)) {
+            condition = condition.and(branch.condition());
         }
         float[] timesteps = new float[images];
         Arrays.fill(timesteps, model.noiseSchedule().timestep(sigma));

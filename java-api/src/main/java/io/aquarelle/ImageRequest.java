@@ -206,7 +206,7 @@ public record ImageRequest(
 
     /** Collects the parts of a request; see {@link ImageRequest} for their meaning. */
     public static final class Builder {
-        private final String prompt;
+        private String prompt;
         private String negativePrompt = "";
         private @Nullable Integer width;
         private @Nullable Integer height;
@@ -238,6 +238,11 @@ public record ImageRequest(
 
         private Builder(String prompt) {
             this.prompt = prompt;
+        }
+
+        public Builder prompt(String value) {
+            prompt = value;
+            return this;
         }
 
         public Builder negativePrompt(String value) {

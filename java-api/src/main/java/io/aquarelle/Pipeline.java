@@ -7,6 +7,7 @@ import io.aquarelle.model.EngineOptions;
 import io.aquarelle.model.ImageAdapter;
 import io.aquarelle.model.ModelFormatException;
 import io.aquarelle.model.ModelSpec;
+import io.aquarelle.model.NativeRuntime;
 import io.aquarelle.model.SpeedUpNet;
 import io.aquarelle.plan.ExpertLayers;
 import io.aquarelle.plan.StepPlan;
@@ -89,7 +90,8 @@ public final class Pipeline implements AutoCloseable {
      */
     public Pipeline share() {
         try {
-            Pipeline second = own(model.checkpoint().retain(), options, model.spec().prediction());
+            Pipeline second =
+                    own(model.checkpoint().retain(), options, model.spec().prediction());
             for (Checkpoint file : model.others().retained()) {
                 second.model.addUNet(file);
             }
@@ -345,6 +347,62 @@ public final class Pipeline implements AutoCloseable {
      */
     public TemporalExperts randomExperts(ImageRequest request, int experts, double share, long seed) {
         return taken(new CallControl(), control -> Course.of(request, model).getFirst().randomExperts(experts, share, seed));
+    }
+
+    /**
+     * The cheapest plan for pictures as of a request that stay close to those of the full run. It is found by drawing
+     * some dozens of small pictures, and kept in the user's cache for the next request of the same model, size, steps,
+     * sampler and schedule.
+     *
+     * @param quality lowest peak signal-to-noise ratio of the calibration pictures, 10 to 100 dB; other pictures may
+     *     differ more, or less
+     * @param listener told of the calibration pictures
+     * @throws IllegalArgumentException if the quality is out of range, or the request starts from a picture
+     * @throws GenerationCancelledException after {@link #cancel}
+     */
+    public AutoPlan autoPlan(ImageRequest request, double quality, ProgressListener listener) {
+        return autoPlan(request, quality, listener, NativeRuntime.cacheFolder().resolve("plans"));
+    }
+
+    /** The same with a folder to keep plans in. */
+    AutoPlan autoPlan(ImageRequest request, double quality, ProgressListener listener, Path folder) {
+        if (!(quality >= 10 && quality <= 100)) {
+            throw new IllegalArgumentException("the quality is " + quality + " dB; it must be 10 to 100");
+        }
+        boolean plain = request.image() == null
+                && request.hires() == null
+                && request.controls().isEmpty()
+                && request.speedUp() == null
+                && request.imagePrompts().isEmpty();
+        if (!plain) {
+            throw new IllegalArgumentException("plans are found for pictures that the model draws from noise in one"
+                    + " pass, without other pictures and adapters");
+        }
+        ImageRequest asked = PlanSearch.calibration(request);
+        PlanCache cache = taken(
+                new CallControl(),
+                control -> new PlanCache(
+                        folder,
+                        model.checkpoint(),
+                        String.join(
+                                "|",
+                                Version.current(),
+                                "" + quality,
+                                asked.width() + "x" + asked.height(),
+                                "" + asked.guidance(),
+                                asked.sampler(),
+                                asked.schedule(),
+                                "" + asked.steps(),
+                                asked.sigmas().toString(),
+                                "" + asked.eta(),
+                                "" + asked.clipSkip(),
+                                asked.rng(),
+                                "" + model.spec().prediction())));
+        return cache.read().orElseGet(() -> {
+            AutoPlan plan = new PlanSearch(this, request, quality, listener).find();
+            cache.write(plan);
+            return plan;
+        });
     }
 
     private List<GeneratedImage> generate(ImageRequest request, ProgressListener listener, CallControl control) {

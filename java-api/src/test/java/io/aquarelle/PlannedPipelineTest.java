@@ -9,6 +9,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import io.aquarelle.Progress.Phase;
 import io.aquarelle.model.EngineOptions;
 import io.aquarelle.model.NanoModel;
+import io.aquarelle.plan.AdaptiveInheritance;
 import io.aquarelle.plan.Branches;
 import io.aquarelle.plan.CallSelection;
 import io.aquarelle.plan.FeatureInheritance;
@@ -218,6 +219,37 @@ class PlannedPipelineTest {
         assertArrayEquals(
                 alone,
                 pipeline.generate(request(ENCODER).build(), drawing).getFirst().rgb());
+    }
+
+    @Test
+    void adaptivePlansAreThoseThatTheyDecideFor() {
+        for (UnitSelection units : List.of(UnitSelection.encoder(), UnitSelection.decoderLayer(0))) {
+            GeneratedImage full = draw(pipeline, request(StepPolicy.FULL).build());
+            GeneratedImage never = draw(
+                    pipeline, request(new AdaptiveInheritance(units, 1e-9, 3)).build());
+            assertArrayEquals(full.rgb(), never.rgb());
+            assertEquals(counts(full.work()), counts(never.work()));
+            // Whatever changes: two calls, two that reuse, one, and so on.
+            StepPolicy always = new AdaptiveInheritance(units, 1e9, 2);
+            StepPolicy listed = new FeatureInheritance(units, CallSelection.listed("0-1,4"));
+            for (String sampler : List.of("euler", "dpm++2m", "euler_cfg_pp")) {
+                GeneratedImage expected =
+                        draw(pipeline, request(listed).sampler(sampler).build());
+                GeneratedImage image =
+                        draw(pipeline, request(always).sampler(sampler).build());
+                assertArrayEquals(expected.rgb(), image.rgb());
+                assertEquals(counts(expected.work()), counts(image.work()));
+            }
+            var calls = pipeline.explain(request(always).build());
+            assertEquals(1, calls.get(3).share(), 1e-9);
+            assertEquals(
+                    pipeline.explain(request(listed).build()).get(3).share(),
+                    calls.get(3).leastShare());
+        }
+        StepPolicy some = new AdaptiveInheritance(UnitSelection.encoder(), 0.2, 3);
+        GeneratedImage one = draw(pipeline, request(some).build());
+        draw(pipeline, request(some).seed(8).build());
+        assertArrayEquals(one.rgb(), draw(pipeline, request(some).build()).rgb());
     }
 
     @Test

@@ -16,6 +16,7 @@ import io.aquarelle.model.NanoModel;
 import io.aquarelle.model.UNet;
 import io.aquarelle.model.UNet.Condition;
 import io.aquarelle.model.Weights;
+import io.aquarelle.plan.Adaptation;
 import io.aquarelle.plan.Branches;
 import io.aquarelle.plan.Call;
 import io.aquarelle.plan.CallSelection;
@@ -55,7 +56,7 @@ class SwitchedPipelineTest {
         small = folder.resolve("small.safetensors");
         NanoModel.writeDrawable(full);
         NanoModel.writeDrawable(small, name -> !name.contains(".middle_block."));
-        pipeline = Pipeline.open(full, EngineOptions.ofThreads(2));
+        pipeline = Pipeline.open(full, EngineOptions.ofThreads(1));
         assertEquals(1, pipeline.addUNet(small));
         assertEquals(2, pipeline.addUNet(full));
     }
@@ -89,7 +90,7 @@ class SwitchedPipelineTest {
         assertArrayEquals(plain.rgb(), draw(pipeline, on(1, 6, 8)).rgb(), "no step at all");
         assertArrayEquals(plain.rgb(), draw(pipeline, on(2, 0, 6)).rgb());
         assertArrayEquals(plain.rgb(), draw(pipeline, on(2, 2, 4)).rgb(), "the same weights in between");
-        try (Pipeline alone = Pipeline.open(small, EngineOptions.ofThreads(2))) {
+        try (Pipeline alone = Pipeline.open(small, EngineOptions.ofThreads(1))) {
             GeneratedImage image = draw(pipeline, on(1, 0, Integer.MAX_VALUE));
             assertArrayEquals(draw(alone, StepPolicy.FULL).rgb(), image.rgb());
             assertEquals(draw(alone, StepPolicy.FULL).work(), image.work());
@@ -105,26 +106,26 @@ class SwitchedPipelineTest {
         assertEquals(2 * other.run() / 6 + 4 * own.run() / 6, image.work().run());
         assertEquals(12, image.unetCalls());
         List<PlannedCall> calls = pipeline.explain(request(on(1, 0, 2)));
-        assertEquals(
-                image.work(),
-                calls.stream().map(PlannedCall::work).reduce(Work.NONE, Work::plus));
+        assertEquals(image.work(), calls.stream().map(PlannedCall::work).reduce(Work.NONE, Work::plus));
         assertTrue(calls.getFirst().share() < 1);
         assertEquals(1, calls.getLast().share());
     }
 
     @Test
     void storedFeaturesAreDroppedAtASwitch() {
-        StepPolicy plan = on(1, 2, 4).then(new FeatureInheritance(UnitSelection.named("cross"), CallSelection.listed("0")));
+        StepPolicy plan =
+                on(1, 2, 4).then(new FeatureInheritance(UnitSelection.named("cross"), CallSelection.listed("0")));
         List<StepPlan> plans = pipeline.plan(request(plan));
-        assertEquals(List.of(0, 0, 1, 1, 0, 0), plans.stream().map(StepPlan::unet).toList());
+        assertEquals(
+                List.of(0, 0, 1, 1, 0, 0), plans.stream().map(StepPlan::unet).toList());
         GeneratedImage image = draw(pipeline, plan);
         // 11 cross-attentions in the full model, 10 without the middle; every second call reuses them.
         assertEquals(11 + 10 + 11, image.work().reused());
         assertArrayEquals(image.rgb(), draw(pipeline, plan).rgb());
         var late = assertThrows(
                 IllegalArgumentException.class,
-                () -> pipeline.plan(
-                        request(new FeatureInheritance(UnitSelection.encoder(), CallSelection.every(2)).then(on(1, 0, 2)))));
+                () -> pipeline.plan(request(
+                        new FeatureInheritance(UnitSelection.encoder(), CallSelection.every(2)).then(on(1, 0, 2)))));
         assertTrue(late.getMessage().contains("choose UNets before"), late.getMessage());
     }
 
@@ -160,7 +161,7 @@ class SwitchedPipelineTest {
     /** Two UNets and what they are asked, without a pipeline. */
     private static final class Networks implements AutoCloseable {
         final Checkpoint[] files = {Checkpoint.open(full), Checkpoint.open(small)};
-        final Engine engine = Engine.create(EngineOptions.ofThreads(2));
+        final Engine engine = Engine.create(EngineOptions.ofThreads(1));
         final UNet[] unets = new UNet[2];
         final Condition prompt = condition(1);
         final Condition negative = condition(2);
@@ -224,7 +225,8 @@ class SwitchedPipelineTest {
         double[] x = noise.clone();
         double[] before = null;
         for (int n = 0; n < steps.size(); n++) {
-            double[] d = networks.denoised(x, sigmas[n], steps.get(n).unet(), steps.get(n).guided(), 7);
+            double[] d = networks.denoised(
+                    x, sigmas[n], steps.get(n).unet(), steps.get(n).guided(), 7);
             if (sigmas[n + 1] == 0) {
                 return d;
             }
@@ -254,8 +256,7 @@ class SwitchedPipelineTest {
         }
         try (Networks networks = new Networks()) {
             List<Call> calls = CallRecorder.calls(Samplers.byName("dpm++2m"), sigmas, networks.schedule);
-            Run run = new Run(
-                    calls, List.of(networks.unets[0].units(), networks.unets[1].units()), true);
+            Run run = new Run(calls, List.of(networks.unets[0].units(), networks.unets[1].units()), true);
             for (StepPolicy policy : List.of(
                     StepPolicy.FULL,
                     on(1, 0, 3),
@@ -278,10 +279,12 @@ class SwitchedPipelineTest {
                         8,
                         8,
                         plans,
+                        Adaptation.NONE,
                         new CallControl())) {
                     float[] latent = Samplers.byName("dpm++2m")
                             .sample(denoiser, start.clone(), sigmas, float[]::new, (step, denoised) -> {});
-                    double largest = Arrays.stream(expected).map(Math::abs).max().orElseThrow();
+                    double largest =
+                            Arrays.stream(expected).map(Math::abs).max().orElseThrow();
                     for (int i = 0; i < latent.length; i++) {
                         assertEquals(expected[i], latent[i], 1e-4 * largest);
                     }

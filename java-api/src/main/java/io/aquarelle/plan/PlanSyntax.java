@@ -5,30 +5,44 @@ import java.util.regex.Pattern;
 
 /** Plans in a few characters, for commands. */
 public final class PlanSyntax {
-    private static final Pattern INHERITANCE = Pattern.compile("(block|layer|unit)(?::([^/@^]+))?([/@^])(.*)");
+    private static final Pattern INHERITANCE = Pattern.compile("(block|layer|unit)(?::([^/@^]+))?([/@^~])(.*)");
     private static final String FORM = "write block, layer:BRANCH or unit:NAME, then the calls that compute in full:"
-            + " /N every N-th, @0-3,5 those listed, ^COUNT:CENTRE:POWER by power law";
+            + " /N every N-th, @0-3,5 those listed, ^COUNT:CENTRE:POWER by power law,"
+            + " ~CHANGE or ~CHANGE:MOST where the output is estimated to have changed by that share, at least after MOST"
+            + " others";
 
     private PlanSyntax() {}
 
     /**
-     * A feature inheritance: {@code block/3}, {@code layer:0/3}, {@code unit:cross@0-9}, {@code layer:1^8:10:1.4}.
+     * A feature inheritance: {@code block/3}, {@code layer:0/3}, {@code unit:cross@0-9}, {@code layer:1^8:10:1.4}; or an
+     * adaptive one: {@code block~0.1}, {@code block~0.1:4}.
      *
      * @throws IllegalArgumentException if it is none; one line that tells the form
      */
-    public static FeatureInheritance inheritance(String text) {
+    public static StepPolicy inheritance(String text) {
         Matcher parts = INHERITANCE.matcher(text.strip());
         if (!parts.matches()) {
             throw new IllegalArgumentException("'" + text + "' is no plan: " + FORM);
         }
         UnitSelection units = units(text, parts.group(1), parts.group(2));
         String calls = parts.group(4);
+        if (parts.group(3).equals("~")) {
+            return adaptive(text, units, calls.split(":", -1));
+        }
         CallSelection keys = switch (parts.group(3)) {
             case "/" -> CallSelection.every(whole(text, calls));
             case "@" -> CallSelection.listed(calls);
             default -> powerLaw(text, calls.split(":", -1));
         };
         return new FeatureInheritance(units, keys);
+    }
+
+    private static StepPolicy adaptive(String text, UnitSelection units, String[] numbers) {
+        if (numbers.length > 2) {
+            throw new IllegalArgumentException("'" + text + "' is no plan: " + FORM);
+        }
+        int most = numbers.length == 1 ? AdaptiveInheritance.MOST : whole(text, numbers[1]);
+        return new AdaptiveInheritance(units, number(text, numbers[0]), most);
     }
 
     private static UnitSelection units(String text, String level, String what) {
@@ -53,11 +67,14 @@ public final class PlanSyntax {
         if (numbers.length != 3) {
             throw new IllegalArgumentException("'" + text + "' is no plan: " + FORM);
         }
+        return CallSelection.powerLaw(whole(text, numbers[0]), whole(text, numbers[1]), number(text, numbers[2]));
+    }
+
+    private static double number(String text, String number) {
         try {
-            return CallSelection.powerLaw(
-                    whole(text, numbers[0]), whole(text, numbers[1]), Double.parseDouble(numbers[2]));
+            return Double.parseDouble(number);
         } catch (NumberFormatException e) {
-            throw new IllegalArgumentException("'" + text + "': " + numbers[2] + " is no number");
+            throw new IllegalArgumentException("'" + text + "': '" + number + "' is no number");
         }
     }
 

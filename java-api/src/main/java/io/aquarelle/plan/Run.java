@@ -41,9 +41,9 @@ public record Run(List<Call> calls, List<List<Unit>> networks, boolean guided) {
      */
     public List<StepPlan> plan(StepPolicy policy) {
         List<StepPlan> full = calls.stream()
-                .map(call ->
-                        StepPlan.full(guided || call.needsBoth() ? Branches.BOTH : Branches.CONDITIONAL,
-                                networks.getFirst().size()))
+                .map(call -> StepPlan.full(
+                        guided || call.needsBoth() ? Branches.BOTH : Branches.CONDITIONAL,
+                        networks.getFirst().size()))
                 .toList();
         List<StepPlan> plans = List.copyOf(policy.plan(this, full));
         if (plans.size() != calls.size()) {

@@ -18,8 +18,29 @@ public interface StepPolicy {
      */
     List<StepPlan> plan(Run run, List<StepPlan> plans);
 
+    /**
+     * What decides while a picture is drawn, for policies whose plans leave that open.
+     *
+     * @param run as for {@link #plan}
+     * @return a new one for each picture
+     */
+    default Adaptation adaptation(Run run) {
+        return Adaptation.NONE;
+    }
+
     /** This policy, and another one on what it gives. */
     default StepPolicy then(StepPolicy next) {
-        return (run, plans) -> next.plan(run, plan(run, plans));
+        StepPolicy first = this;
+        return new StepPolicy() {
+            @Override
+            public List<StepPlan> plan(Run run, List<StepPlan> plans) {
+                return next.plan(run, first.plan(run, plans));
+            }
+
+            @Override
+            public Adaptation adaptation(Run run) {
+                return first.adaptation(run).then(next.adaptation(run));
+            }
+        };
     }
 }

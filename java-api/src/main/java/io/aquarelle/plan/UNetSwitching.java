@@ -27,8 +27,8 @@ public record UNetSwitching(List<Stretch> stretches) implements StepPolicy {
          */
         public Stretch {
             if (unet < 0 || from < 0 || to <= from) {
-                throw new IllegalArgumentException(
-                        "UNet " + unet + " cannot run steps " + from + " to " + to + "; the end must be above the start");
+                throw new IllegalArgumentException("UNet " + unet + " cannot run steps " + from + " to " + to
+                        + "; the end must be above the start");
             }
         }
     }

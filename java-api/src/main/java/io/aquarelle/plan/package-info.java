@@ -14,7 +14,10 @@
  * ImageRequest request = pipeline.request("a red apple").plan(plan).build();
  * }</pre>
  *
- * <p>Everything here is immutable.
+ * <p>A policy may leave decisions to the time of drawing: its {@link io.aquarelle.plan.Adaptation} is asked before each
+ * call and told what came of it. A call may also run on another UNet, see {@link io.aquarelle.plan.UNetSwitching}.
+ *
+ * <p>Everything here is immutable but the state of an adaptation, of which each picture has its own.
  */
 @NullMarked
 package io.aquarelle.plan;

@@ -197,7 +197,8 @@ final class GenerateCommand extends ModelCommand {
             List<String> outputs,
             Long unitsRun,
             Long unitsReused,
-            Long unitsSkipped) {}
+            Long unitsSkipped,
+            String plan) {}
 
     @Override
     public Integer call() throws IOException {
@@ -224,6 +225,11 @@ final class GenerateCommand extends ModelCommand {
                 ImageRequest.Builder suited = speedUp.open(pipeline, pipeline.request(prompt()));
                 imagePrompt.open(pipeline, control.open(pipeline, suited, this::picture), this::picture);
                 ImageRequest request = request(suited);
+                if (plan.auto() != null) {
+                    request = plan.found(pipeline, request, bar);
+                    bar.clear();
+                    tell("plan: %s", plan.found);
+                }
                 plan.requireFit(pipeline, request);
                 if (plan.dryRun) {
                     bar.clear();
@@ -280,7 +286,8 @@ final class GenerateCommand extends ModelCommand {
                             outputs,
                             plan.given() ? work.run() : null,
                             plan.given() ? work.reused() : null,
-                            plan.given() ? work.skipped() : null)));
+                            plan.given() ? work.skipped() : null,
+                            plan.found)));
         }
         tell(
                 "load %.2f s, text %.2f s, denoise %.2f s, decode %.2f s; %d UNet calls, peak memory %.0f MB",

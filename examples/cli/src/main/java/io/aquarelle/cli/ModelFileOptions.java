@@ -37,10 +37,7 @@ final class ModelFileOptions {
 
     /** UNets for some of the steps. */
     List<UNetOption> switched() {
-        return unets.stream()
-                .map(UNetOption::parse)
-                .filter(Objects::nonNull)
-                .toList();
+        return unets.stream().map(UNetOption::parse).filter(Objects::nonNull).toList();
     }
 
     /** Refuses UNets for some of the steps, where there are none. */

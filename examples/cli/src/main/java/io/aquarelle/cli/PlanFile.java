@@ -8,7 +8,7 @@ import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.PropertyNamingStrategies;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import io.aquarelle.model.ExpertMasks;
-import io.aquarelle.model.ModelFormatException;
+import io.aquarelle.plan.AdaptiveInheritance;
 import io.aquarelle.plan.CallSelection;
 import io.aquarelle.plan.FeatureInheritance;
 import io.aquarelle.plan.SelectiveGuidance;
@@ -32,6 +32,7 @@ import java.util.List;
  *   "guidance": {"cond_only_last_pct": 50},
  *   "inherit": [{"level": "block", "mode": "uniform", "interval": 3},
  *               {"level": "layer", "branch": 0, "mode": "list", "calls": "0-3,5,10-"},
+ *               {"level": "block", "mode": "adaptive", "threshold": 0.1, "most": 3},
  *               {"level": "unit", "unit": "cross", "mode": "power", "count": 8, "centre": 10, "power": 1.4}],
  *   "skip": [{"unit": "middle_block", "calls": "15-"}],
  *   "experts": {"file": "pruning_mask.pth", "compat_unpopped_skip": false}
@@ -85,8 +86,15 @@ record PlanFile(
             String calls,
             Integer count,
             Integer centre,
-            Double power) {
+            Double power,
+            Double threshold,
+            Integer most) {
         StepPolicy policy() {
+            require(threshold == null && most == null || "adaptive".equals(mode), "threshold or most", "mode adaptive");
+            if ("adaptive".equals(mode)) {
+                int reuses = most == null ? AdaptiveInheritance.MOST : most;
+                return new AdaptiveInheritance(units(), need("threshold", threshold), reuses);
+            }
             return new FeatureInheritance(units(), keys());
         }
 
@@ -117,7 +125,7 @@ record PlanFile(
                     CallSelection.powerLaw(need("count", count), need("centre", centre), need("power", power));
                 default ->
                     throw new IllegalArgumentException(
-                            "inherit: mode is " + mode + "; it must be uniform, list or power");
+                            "inherit: mode is " + mode + "; it must be uniform, list, power or adaptive");
             };
         }
 
@@ -139,8 +147,14 @@ record PlanFile(
 
     /** A file of masks, from the folder of the plan on, and whether it is followed as the authors' code does. */
     record Experts(String file, Boolean compatUnpoppedSkip) {
-        StepPolicy policy(Path plan) throws IOException {
-            TemporalExperts experts = ExpertMasks.read(plan.resolveSibling(need("file", file)));
+        StepPolicy policy(Path plan) {
+            Path masks = plan.resolveSibling(need("file", file));
+            TemporalExperts experts;
+            try {
+                experts = ExpertMasks.read(masks);
+            } catch (IOException e) {
+                throw new BadInputException("--plan", e);
+            }
             return compatUnpoppedSkip == null ? experts : experts.withUnpopped(compatUnpoppedSkip);
         }
     }
@@ -152,7 +166,7 @@ record PlanFile(
         return value;
     }
 
-    private Contents contents(Path file) throws IOException {
+    private Contents contents(Path file) {
         List<UNetOption> options = new ArrayList<>();
         for (Stretch each : unets == null ? List.<Stretch>of() : unets) {
             options.add(need("unets", each).option(file));
@@ -160,7 +174,7 @@ record PlanFile(
         return new Contents(options, UNetOption.switching(options).then(policy(file)));
     }
 
-    private StepPolicy policy(Path file) throws IOException {
+    private StepPolicy policy(Path file) {
         StepPolicy policy = StepPolicy.FULL;
         if (guidance != null) {
             policy = guidance.policy();
@@ -195,8 +209,6 @@ record PlanFile(
                     + e.getOriginalMessage().lines().findFirst().orElse("no JSON"));
         } catch (MalformedInputException e) {
             throw new BadInputException("--plan: " + file + " is no text");
-        } catch (ModelFormatException e) {
-            throw new BadInputException("--plan", e);
         } catch (IOException e) {
             throw new BadInputException("--plan: " + file + " cannot be read");
         } catch (BadInputException e) {

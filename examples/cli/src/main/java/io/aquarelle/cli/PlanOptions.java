@@ -1,8 +1,10 @@
 package io.aquarelle.cli;
 
+import io.aquarelle.AutoPlan;
 import io.aquarelle.ImageRequest;
 import io.aquarelle.Pipeline;
 import io.aquarelle.PlannedCall;
+import io.aquarelle.Progress;
 import io.aquarelle.model.ExpertMasks;
 import io.aquarelle.plan.Branches;
 import io.aquarelle.plan.CallSelection;
@@ -18,6 +20,8 @@ import picocli.CommandLine.Option;
 
 /** Options that say what the UNet may leave out. */
 final class PlanOptions {
+    private static final String AUTO = "auto:";
+
     @Option(
             names = "--cond-only-last",
             paramLabel = "PERCENT",
@@ -30,14 +34,17 @@ final class PlanOptions {
             description =
                     "Compute parts of the UNet in some calls only and reuse them in the others: block (the encoder),"
                             + " layer:B (all but the B+1 outermost layers) or unit:NAME (such as cross), then /N for every N-th"
-                            + " call, @0-3,5 for a list, or ^COUNT:CENTRE:POWER. May be repeated.")
+                            + " call, @0-3,5 for a list, ^COUNT:CENTRE:POWER, or ~CHANGE:MOST to compute where the output"
+                            + " has changed by that share, as ~0.1, or after MOST calls. May be repeated.")
     private List<String> inherit = List.of();
 
     @Option(
             names = "--plan",
-            paramLabel = "FILE",
+            paramLabel = "FILE|auto:DB",
             description =
-                    "The same and more from a JSON file, or masks of ALTER's temporal experts (.pth, .safetensors).")
+                    "The same and more from a JSON file, or masks of ALTER's temporal experts (.pth, .safetensors)."
+                            + " auto:30 finds the cheapest plan whose calibration pictures are within 30 dB of the"
+                            + " full run, once for a model, size, steps and sampler.")
     private Path file;
 
     @Option(
@@ -45,11 +52,43 @@ final class PlanOptions {
             description = "Draw nothing; print what each call of the UNet would do and its share of the multiply-adds.")
     boolean dryRun;
 
+    /** What was found, in a line; null where nothing was to be. */
+    String found;
+
     private PlanFile.Contents contents;
 
     /** Whether any was given. */
     boolean given() {
         return condOnlyLast != null || !inherit.isEmpty() || file != null;
+    }
+
+    /** The quality in dB of a plan that is to be found; null where none is. */
+    Double auto() {
+        if (file == null || !file.toString().startsWith(AUTO)) {
+            return null;
+        }
+        String quality = file.toString().substring(AUTO.length());
+        try {
+            return Double.valueOf(quality);
+        } catch (NumberFormatException e) {
+            throw new BadInputException("--plan: '" + quality + "' is no quality in dB; write auto:30, for example");
+        }
+    }
+
+    /** The request with the plan that is found for it. */
+    ImageRequest found(Pipeline pipeline, ImageRequest request, ProgressBar bar) {
+        int[] pictures = {0};
+        AutoPlan plan;
+        try {
+            plan = pipeline.autoPlan(request, auto(), progress -> {
+                pictures[0] += progress.phase() == Progress.Phase.TEXT && progress.step() == 0 ? 1 : 0;
+                bar.show("plan", "calibration picture " + pictures[0], 0);
+            });
+        } catch (IllegalArgumentException e) {
+            throw new BadInputException("--plan", e);
+        }
+        found = plan.toString();
+        return request.toBuilder().plan(plan.policy()).build();
     }
 
     /** Refuses a plan that the model or the rest of the request does not suit. */
@@ -83,6 +122,13 @@ final class PlanOptions {
     }
 
     private PlanFile.Contents read(List<UNetOption> switched) {
+        if (auto() != null) {
+            if (condOnlyLast != null || !inherit.isEmpty() || !switched.isEmpty()) {
+                throw new BadInputException(
+                        "--plan: auto chooses everything; give no other plan and no steps to --unet");
+            }
+            return new PlanFile.Contents(List.of(), StepPolicy.FULL);
+        }
         if (file != null && !ExpertMasks.isNamed(file)) {
             if (condOnlyLast != null || !inherit.isEmpty()) {
                 throw new BadInputException(
@@ -134,7 +180,8 @@ final class PlanOptions {
             long unitsReused,
             long unitsSkipped,
             double multiplyAdds,
-            double share) {}
+            double share,
+            double leastShare) {}
 
     static List<Row> rows(List<PlannedCall> calls) {
         return calls.stream()
@@ -148,7 +195,8 @@ final class PlanOptions {
                         call.work().reused(),
                         call.work().skipped(),
                         call.work().multiplyAdds(),
-                        call.share()))
+                        call.share(),
+                        call.leastShare()))
                 .toList();
     }
 
@@ -177,7 +225,15 @@ final class PlanOptions {
                     100 * row.share()));
         }
         double share = calls.isEmpty() ? 100 : 100 * sum / calls.size();
-        return table.append(String.format(Locale.ROOT, "in all %.1f%% of the multiply-adds without a plan", share))
-                .toString();
+        table.append(String.format(Locale.ROOT, "in all %.1f%% of the multiply-adds without a plan", share));
+        double least = calls.stream().mapToDouble(PlannedCall::leastShare).sum() / Math.max(1, calls.size());
+        if (100 * least < share) {
+            table.append(String.format(
+                    Locale.ROOT,
+                    " at most, %.1f%% at least: an adaptive plan%nfinds out while drawing which calls reuse what they"
+                            + " store here",
+                    100 * least));
+        }
+        return table.toString();
     }
 }

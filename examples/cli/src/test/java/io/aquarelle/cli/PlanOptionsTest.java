@@ -12,6 +12,7 @@ import io.aquarelle.Pipeline;
 import io.aquarelle.model.EngineOptions;
 import io.aquarelle.model.ExpertMasks;
 import io.aquarelle.model.NanoModel;
+import io.aquarelle.plan.AdaptiveInheritance;
 import io.aquarelle.plan.CallSelection;
 import io.aquarelle.plan.FeatureInheritance;
 import io.aquarelle.plan.SelectiveGuidance;
@@ -195,7 +196,8 @@ class PlanOptionsTest {
         CommandRun.refused(folder, "two UNets", small("--unet", small + "@0-3", "--unet", model + "@2-"));
         Path other = NanoModel.golden("sdxl-nano");
         CommandRun.refused(folder, "--unet: " + other, small("--unet", other + "@0-3"));
-        CommandRun.refused(folder, "only generate has steps", "bench", "-m", model.toString(), "--unet", small + "@0-3");
+        CommandRun.refused(
+                folder, "only generate has steps", "bench", "-m", model.toString(), "--unet", small + "@0-3");
     }
 
     @Test
@@ -229,6 +231,73 @@ class PlanOptionsTest {
         assertEquals(6, rows.size());
         assertEquals(48, rows.get(5).get("units_skipped").asInt());
         assertEquals(1, rows.get(3).get("share").asDouble());
+    }
+
+    @Test
+    void adaptivePlansSayWhatTheyCannotKnow() throws IOException {
+        StepPolicy adaptive = new AdaptiveInheritance(UnitSelection.encoder(), 0.3, 2);
+        assertDraws(adaptive, "--inherit", "block~0.3:2");
+        assertDraws(
+                adaptive,
+                "--plan",
+                file("{'inherit': [{'level': 'block', 'mode': 'adaptive', 'threshold': 0.3, 'most': 2}]}")
+                        .toString());
+        String table =
+                CommandRun.done(small("--dry-run", "--inherit", "block~0.3")).out();
+        assertTrue(table.contains("in all 100.0% of the multiply-adds without a plan at most, "), table);
+        assertTrue(table.contains("finds out while drawing"), table);
+    }
+
+    @Test
+    void autoFindsAPlanOnceAndSaysIt() throws IOException {
+        String cache = System.getProperty("aquarelle.cache");
+        System.setProperty("aquarelle.cache", folder.toString());
+        try {
+            String[] arguments = {
+                "generate",
+                "a red apple",
+                "-m",
+                model.toString(),
+                "-W",
+                "32",
+                "-H",
+                "32",
+                "--steps",
+                "3",
+                "-t",
+                "1",
+                "--cfg-scale",
+                "2",
+                "--json",
+                "--plan",
+                "auto:15",
+                "-o",
+                folder.resolve("out.png").toString()
+            };
+            String plan = new JsonMapper()
+                    .readTree(CommandRun.done(arguments).out())
+                    .get("plan")
+                    .asText();
+            assertTrue(plan.matches(".*% of the multiply-adds, .* on 3 pictures of 32x32\\)"), plan);
+            try (var files = Files.list(folder.resolve("plans"))) {
+                assertEquals(1, files.count());
+            }
+            assertEquals(
+                    plan,
+                    new JsonMapper()
+                            .readTree(CommandRun.done(arguments).out())
+                            .get("plan")
+                            .asText());
+        } finally {
+            if (cache == null) {
+                System.clearProperty("aquarelle.cache");
+            } else {
+                System.setProperty("aquarelle.cache", cache);
+            }
+        }
+        CommandRun.refused(folder, "--plan: 'x' is no quality", small("--plan", "auto:x"));
+        CommandRun.refused(folder, "--plan: the quality is 5.0 dB", small("--plan", "auto:5"));
+        CommandRun.refused(folder, "auto chooses everything", small("--plan", "auto:30", "--inherit", "block/2"));
     }
 
     @Test
@@ -277,6 +346,8 @@ class PlanOptionsTest {
                 "{'inherit': [{'level': 'unit', 'mode': 'uniform', 'interval': 2}]}",
                 "{'inherit': [{'level': 'block', 'mode': 'list', 'interval': 2, 'calls': '0'}]}",
                 "{'inherit': [{'level': 'block', 'mode': 'power', 'count': 2}]}",
+                "{'inherit': [{'level': 'block', 'mode': 'adaptive'}]}",
+                "{'inherit': [{'level': 'block', 'mode': 'uniform', 'interval': 2, 'most': 2}]}",
                 "{'inherit': [], 'inherit': []}",
                 "{'skip': [{}]}",
                 "{'skip': [{'unit': 'out'}]}",

@@ -352,9 +352,10 @@ AQ_API aq_status aq_control_net_get_info(aq_handle control_net, aq_control_net_i
 AQ_API aq_status aq_control_net_evaluate(aq_handle control_net, const aq_control_net_call *call, aq_control *control,
                                          aq_error *error);
 
-// AutoencoderKL (CompVis names). A call whose buffers would take more than it may computes bands of rows, more slowly,
-// with the statistics of the whole picture; its result differs by rounding only (about 70 dB below the whole). Latents
-// here are unscaled: the caller divides by the model's VAE scale before decode and multiplies after encode.
+// AutoencoderKL (CompVis names), or a tiny autoencoder in its place (TAESD, names of its author or of diffusers). A
+// call whose buffers would take more than it may computes bands of rows, more slowly, with the statistics of the whole
+// picture; its result differs by rounding only (about 70 dB below the whole). Latents here are unscaled: the caller
+// divides by the model's VAE scale before decode and multiplies after encode.
 typedef struct aq_vae_options {
     const char *prefix;  // before "decoder.conv_in.weight"
 } aq_vae_options;
@@ -363,6 +364,7 @@ typedef struct aq_vae_info {
     int32_t latent_channels, image_channels;
     int32_t factor;                    // pixels per latent cell and side
     int32_t has_encoder, has_decoder;  // 0 or 1
+    int32_t scaled;                    // 1: a tiny autoencoder, whose latents are those of the UNet, never divided
 } aq_vae_info;
 
 typedef struct aq_vae_call {

@@ -103,7 +103,7 @@ template <> struct kind<unet> { static constexpr const char *name = "a UNet"; };
 template <> struct kind<feature_cache> { static constexpr const char *name = "a feature cache"; };
 template <> struct kind<attention_adapter> { static constexpr const char *name = "an adapter of attention"; };
 template <> struct kind<control_net> { static constexpr const char *name = "a control net"; };
-template <> struct kind<vae> { static constexpr const char *name = "a VAE"; };
+template <> struct kind<autoencoder> { static constexpr const char *name = "a VAE"; };
 
 template <class T> std::shared_ptr<T> get(aq_handle handle) {
     const object o = handle_table::instance().get(handle);
@@ -557,20 +557,24 @@ aq_status aq_vae_create(aq_handle on, aq_handle from, const aq_vae_options *opti
                         aq_error *error) {
     return guarded(error, [&] {
         need(options, "options");
-        create<vae>(on, from, options->prefix, result);
+        need(options->prefix, "prefix");
+        need(result, "result");
+        *result = 0;
+        *result =
+            handle_table::instance().add(read_autoencoder(get<engine>(on), get<const weights>(from), options->prefix));
     });
 }
 
 aq_status aq_vae_get_info(aq_handle handle, aq_vae_info *info, aq_error *error) {
     return guarded(error, [&] {
         need(info, "info");
-        *info = get<vae>(handle)->info();
+        *info = get<autoencoder>(handle)->info();
     });
 }
 
 aq_status aq_vae_estimate(aq_handle handle, const aq_vae_call *call, int32_t encode, uint64_t *bytes, aq_error *error) {
     return guarded(error, [&] {
-        const auto network = get<vae>(handle);
+        const auto network = get<autoencoder>(handle);
         need(bytes, "bytes");
         need_range(encode, 0, 1, "encode");
         check_vae_size(call);
@@ -582,7 +586,7 @@ aq_status aq_vae_estimate(aq_handle handle, const aq_vae_call *call, int32_t enc
 
 aq_status aq_vae_decode(aq_handle handle, const aq_vae_call *call, aq_control *control, aq_error *error) {
     return guarded(error, [&] {
-        const auto network = get<vae>(handle);
+        const auto network = get<autoencoder>(handle);
         const aq_vae_info info = network->info();
         need_half(info, false);
         check_vae_call(call, info.latent_channels, 1, info.image_channels, info.factor);
@@ -593,7 +597,7 @@ aq_status aq_vae_decode(aq_handle handle, const aq_vae_call *call, aq_control *c
 
 aq_status aq_vae_encode(aq_handle handle, const aq_vae_call *call, aq_control *control, aq_error *error) {
     return guarded(error, [&] {
-        const auto network = get<vae>(handle);
+        const auto network = get<autoencoder>(handle);
         const aq_vae_info info = network->info();
         need_half(info, true);
         check_vae_call(call, info.image_channels, info.factor, 2 * (int64_t)info.latent_channels, 1);

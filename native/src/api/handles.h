@@ -10,17 +10,17 @@
 #include "graph/engine.h"
 #include "graph/weights.h"
 #include "models/attention_adapter.h"
+#include "models/autoencoder.h"
 #include "models/control_net.h"
 #include "models/image_encoder.h"
 #include "models/text_encoder.h"
 #include "models/unet.h"
-#include "models/vae.h"
 
 namespace aq {
 
 using object =
     std::variant<std::shared_ptr<engine>, std::shared_ptr<const weights>, std::shared_ptr<text_encoder>,
-                 std::shared_ptr<unet>, std::shared_ptr<vae>, std::shared_ptr<feature_cache>,
+                 std::shared_ptr<unet>, std::shared_ptr<autoencoder>, std::shared_ptr<feature_cache>,
                  std::shared_ptr<control_net>, std::shared_ptr<attention_adapter>, std::shared_ptr<image_encoder>>;
 
 class handle_table {

@@ -18,7 +18,8 @@ struct worker {
     const volatile int32_t *cancel;  // non-zero: results no longer matter, return soon; may be NULL
 };
 
-enum class activation { none, silu, gelu, quick_gelu };
+// relu_of_sum is max(0, x) of the whole, residual included; the others act before the residual is added.
+enum class activation { none, silu, gelu, quick_gelu, relu, relu_of_sum };
 
 // How rows of a matrix product are taken from images: row = (image, y, x) of the output holds the values under a
 // kernel_h x kernel_w window. {1, 1, 1, 1, 0, 0, ...} makes it an ordinary matrix of pixels.

@@ -11,7 +11,7 @@ constexpr int64_t largest_factor = 64;
 }  // namespace
 
 vae::vae(std::shared_ptr<engine> on, std::shared_ptr<const weights> from, const std::string &prefix)
-    : network(std::move(on), std::move(from)) {
+    : autoencoder(std::move(on), std::move(from)) {
     const layer_reader reader(*source, prefix);
     const bool decodes = reader.has("decoder.conv_in.weight"), encodes = reader.has("encoder.conv_in.weight");
     if (!decodes && !encodes) {
@@ -115,8 +115,8 @@ int64_t vae::latent_channels() const {
 int64_t vae::image_channels() const { return decoder_ ? decoder_->conv_out.outputs : encoder_->conv_in.inputs; }
 
 aq_vae_info vae::info() const {
-    return {(int32_t)latent_channels(), (int32_t)image_channels(), (int32_t)factor(), encoder_.has_value(),
-            decoder_.has_value()};
+    return {(int32_t)latent_channels(), (int32_t)image_channels(), (int32_t)factor(),
+            encoder_.has_value(),       decoder_.has_value(),      0};
 }
 
 ggml_tensor *vae::build_middle(graph &g, const half &h, ggml_tensor *x) {

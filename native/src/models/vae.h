@@ -6,23 +6,19 @@
 
 #include "graph/resnet.h"
 #include "graph/transformer.h"
+#include "models/autoencoder.h"
 #include "models/bands.h"
-#include "models/network.h"
 
 namespace aq {
 
-class vae : public network {
+class vae : public autoencoder {
 public:
     vae(std::shared_ptr<engine> on, std::shared_ptr<const weights> from, const std::string &prefix);
 
-    aq_vae_info info() const;
-
-    // Sizes are checked by the caller; see aq_vae_call.
-    void decode(const aq_vae_call &call);
-    void encode(const aq_vae_call &call);
-
-    // Bytes of buffers that decode or encode would take.
-    uint64_t estimate(const aq_vae_call &call, bool encodes);
+    aq_vae_info info() const override;
+    void decode(const aq_vae_call &call) override;
+    void encode(const aq_vae_call &call) override;
+    uint64_t estimate(const aq_vae_call &call, bool encodes) override;
 
 private:
     struct level {

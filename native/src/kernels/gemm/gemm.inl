@@ -156,6 +156,8 @@ static inline vf activate(vf x, activation act) {
         case activation::silu: return silu(x);
         case activation::gelu: return gelu(x);
         case activation::quick_gelu: return quick_gelu(x);
+        case activation::relu: return max(x, set1(0.0f));
+        case activation::relu_of_sum:
         case activation::none: break;
     }
     return x;
@@ -170,6 +172,7 @@ static inline void finish_vector(const gemm_args &g, int64_t row, int64_t image,
     if (g.image_bias) sum = sum + read(g.image_bias + image * g.weights.rows + column);
     sum = activate(sum, g.act);
     if (g.residual) sum = sum + read(g.residual + row * g.ldr + column);
+    if (g.act == activation::relu_of_sum) sum = max(sum, set1(0.0f));
     float *to = g.c + row * g.ldc + column;
     if (whole) store(to, sum);
     else store_part(to, sum, count);

@@ -20,6 +20,7 @@ import static java.lang.foreign.MemoryLayout.PathElement.*;
  *     int32_t factor;
  *     int32_t has_encoder;
  *     int32_t has_decoder;
+ *     int32_t scaled;
  * }
  * }
  */
@@ -34,7 +35,8 @@ public class aq_vae_info {
         Aquarelle.C_INT.withName("image_channels"),
         Aquarelle.C_INT.withName("factor"),
         Aquarelle.C_INT.withName("has_encoder"),
-        Aquarelle.C_INT.withName("has_decoder")
+        Aquarelle.C_INT.withName("has_decoder"),
+        Aquarelle.C_INT.withName("scaled")
     ).withName("aq_vae_info");
 
     /**
@@ -262,6 +264,50 @@ public class aq_vae_info {
      */
     public static void has_decoder(MemorySegment struct, int fieldValue) {
         struct.set(has_decoder$LAYOUT, has_decoder$OFFSET, fieldValue);
+    }
+
+    private static final OfInt scaled$LAYOUT = (OfInt)$LAYOUT.select(groupElement("scaled"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * int32_t scaled
+     * }
+     */
+    public static final OfInt scaled$layout() {
+        return scaled$LAYOUT;
+    }
+
+    private static final long scaled$OFFSET = $LAYOUT.byteOffset(groupElement("scaled"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * int32_t scaled
+     * }
+     */
+    public static final long scaled$offset() {
+        return scaled$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * int32_t scaled
+     * }
+     */
+    public static int scaled(MemorySegment struct) {
+        return struct.get(scaled$LAYOUT, scaled$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * int32_t scaled
+     * }
+     */
+    public static void scaled(MemorySegment struct, int fieldValue) {
+        struct.set(scaled$LAYOUT, scaled$OFFSET, fieldValue);
     }
 
     /**

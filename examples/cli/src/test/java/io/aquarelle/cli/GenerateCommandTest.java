@@ -152,7 +152,7 @@ class GenerateCommandTest {
     @Test
     void aMemoryLimitChangesThePictureByRoundingOnly() throws IOException {
         Path file = folder.resolve("out.png");
-        String[] large = small(file, "-s", "7", "-W", "128", "-H", "128");
+        String[] large = ("generate -p x -m " + model + " -W 128 -H 128 --steps 1 -s 7 -t 1 -o " + file).split(" ");
         CommandRun.done(large);
         BufferedImage whole = ImageIO.read(file.toFile());
         CommandRun run = CommandRun.done(Stream.concat(Stream.of(large), Stream.of("--max-memory", limit(large)))

@@ -31,7 +31,7 @@ extern "C" {
 #endif
 
 // Raised with every change of a struct or function below.
-#define AQ_ABI_VERSION 7
+#define AQ_ABI_VERSION 8
 
 typedef enum aq_status {
     AQ_OK = 0,

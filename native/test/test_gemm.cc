@@ -75,7 +75,8 @@ TEST(upsampling_to_even_and_odd_sizes) {
 
 TEST(bias_activation_residual_and_wide_rows) {
     random_numbers random(5);
-    for (activation act : {activation::none, activation::silu, activation::gelu, activation::quick_gelu}) {
+    for (activation act : {activation::none, activation::silu, activation::gelu, activation::quick_gelu,
+                           activation::relu, activation::relu_of_sum}) {
         for (int mask = 0; mask < 8; mask++) {
             extras with;
             with.bias = (mask & 1) != 0;

@@ -73,7 +73,8 @@ TEST(both_sides_of_the_product) {
         verify(doubled(2, 4, 5, 20, 21), format::f16, with, random);
     }
     extras with;
-    for (activation act : {activation::silu, activation::gelu, activation::quick_gelu}) {
+    for (activation act :
+         {activation::silu, activation::gelu, activation::quick_gelu, activation::relu, activation::relu_of_sum}) {
         with.act = act;
         verify(same3x3(1, 7, 9, 20, 21), format::f16, with, random);
     }

@@ -23,10 +23,10 @@ public class Aquarelle extends Aquarelle$shared {
     static final SymbolLookup SYMBOL_LOOKUP = SymbolLookup.loaderLookup()
             .or(Linker.nativeLinker().defaultLookup());
 
-    private static final int AQ_ABI_VERSION = (int)7L;
+    private static final int AQ_ABI_VERSION = (int)8L;
     /**
      * {@snippet lang=c :
-     * #define AQ_ABI_VERSION 7
+     * #define AQ_ABI_VERSION 8
      * }
      */
     public static int AQ_ABI_VERSION() {

@@ -49,7 +49,7 @@ typedef struct aq_error {
     char message[508];  // UTF-8, one line, always terminated
 } aq_error;
 
-// Names an engine, weights or a network; never reused, 0 is none.
+// Names an engine, weights, an adapter or a network; never reused, 0 is none.
 typedef uint64_t aq_handle;
 
 // One tensor of a model file. `data` is borrowed until the weights and every network on them are closed.
@@ -124,6 +124,64 @@ AQ_API aq_status aq_convert(const aq_conversion *call, aq_error *error);
 // Writes a table of where the time of a network's last call went, terminated, cut to `capacity` bytes.
 AQ_API aq_status aq_profile(aq_handle network, char *text, uint64_t capacity, aq_error *error);
 
+// Adapters: small files that change the weights of a model (LoRA and its relatives).
+//
+// A change adds scale * D to one tensor W of the model, [outputs][inputs][kernel_h][kernel_w] or a vector, with D by
+// the kind of the change:
+//
+//   LoRA (Hu et al., arXiv 2106.09685)      D = first
+//   LoHa (Hyeon-Woo et al., arXiv 2108.06098)  D = first * second, element by element
+//   LoKr (Yeh et al., arXiv 2309.14859)     D = first (x) second, Kronecker's product of their outputs and inputs
+//   full                                    D = first.a
+//
+// A factor is `a` alone; or the product a b of [outputs][rank] and [rank][inputs][kernel_h][kernel_w]; or, with a core
+// [p][q][kernel_h][kernel_w], sum_pq a[output][p] core[p][q] b[q][input]; there LoHa and LoKr have `a` as
+// [p][outputs]. With a magnitude m (DoRA: Liu et al., arXiv 2402.09353), V = W + factor * D goes to m V / |V| and what
+// that differs from W by is what counts; norms are of an output's weights, or with m of [1][inputs], of an input's.
+typedef enum aq_adapter_kind {
+    AQ_ADAPTER_LORA = 0,
+    AQ_ADAPTER_LOHA = 1,
+    AQ_ADAPTER_LOKR = 2,
+    AQ_ADAPTER_FULL = 3
+} aq_adapter_kind;
+
+// Of a tensor that is not there, `data` is NULL; names do not count. Data is borrowed until the adapter and every
+// network that uses it are closed.
+typedef struct aq_adapter_factor {
+    aq_tensor a, b, core;
+} aq_adapter_factor;
+
+typedef struct aq_adapter_change {
+    const char *target;  // name of the tensor that changes; with "/0", "/1" or "/2" behind it a third of its rows
+    int32_t kind;        // aq_adapter_kind
+    float factor;        // of D: alpha / rank
+    aq_adapter_factor first, second;
+    aq_tensor magnitude;
+} aq_adapter_change;
+
+AQ_API aq_status aq_adapter_create(const aq_adapter_change *changes, uint64_t count, aq_handle *adapter,
+                                   aq_error *error);
+
+// Has a text encoder or a UNet compute with adapters from its next call on, in place of those that it had; none are its
+// weights alone. Changes of the names of other networks' tensors are left aside. The weights themselves stay: LoRA is
+// computed beside them, as two thin products; weights that change in other ways are copied, of quantised ones as F16.
+// AQ_INVALID_MODEL names the tensor that a change does not fit; the network stays as it was.
+AQ_API aq_status aq_adapt(aq_handle network, const aq_handle *adapters, const float *scales, uint64_t count,
+                          aq_error *error);
+
+// A tensor with the changes of adapters in it, as float32.
+typedef struct aq_merge_call {
+    aq_tensor tensor;
+    float *output;  // [values]
+    uint64_t output_count;
+    const aq_handle *adapters;  // [adapter_count]
+    const float *scales;        // [adapter_count]
+    uint64_t adapter_count;
+} aq_merge_call;
+
+// Any number of threads may call it.
+AQ_API aq_status aq_merge(const aq_merge_call *call, aq_error *error);
+
 // CLIP text tower, by the names of Hugging Face or of OpenCLIP: token ids to hidden states and a pooled embedding.
 typedef enum aq_gelu {
     AQ_GELU_AUTO = 0,   // quick with Hugging Face's names, exact with OpenCLIP's
@@ -152,6 +210,9 @@ typedef struct aq_text_encoder_call {
     int32_t length;       // 1 to max_tokens
     int32_t skip_layers;  // layers left out of `output` at the end; "clip skip" n is n - 1 here
     int32_t final_norm;   // 1: `output` is after the final LayerNorm, 0: before
+    const float *words;   // [word_count][width] further token embeddings (textual inversion), or NULL: of the ids that
+                          // follow the vocabulary's; they never count as the end of text
+    uint64_t word_count;
 } aq_text_encoder_call;
 
 AQ_API aq_status aq_text_encoder_create(aq_handle engine, aq_handle weights, const aq_text_encoder_options *options,

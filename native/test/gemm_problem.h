@@ -43,10 +43,18 @@ struct extras {
     bool bias = false, image_bias = false, residual = false;
     bool norm = false, silu = false;  // on the input side
     activation act = activation::none;
-    int gap = 0;  // floats between the rows of each matrix
+    int gap = 0;             // floats between the rows of each matrix
+    std::vector<int> ranks;  // of terms beside the product
+};
+
+struct term {
+    std::vector<float> a;
+    weights w;
 };
 
 struct problem {
+    std::vector<term> terms;
+    std::vector<aq::gemm_term> all_terms;
     std::vector<float> a, bias, image_bias, residual, scale, offset;
     weights w;
     aq::gemm_args g;
@@ -83,7 +91,19 @@ inline problem make(const shape &s, format stored, const extras &with, random_nu
         p.g.scale = p.scale.data();
         p.g.offset = p.offset.data();
     }
-    p.expected = reference_gemm(p.g, p.w.values);
+    std::vector<doubles> up;
+    for (const int rank : with.ranks) {
+        const int64_t lda = rank + with.gap;
+        const format type = up.size() % 2 == 0 ? format::f16 : format::f32;
+        p.terms.push_back({random.values((p.g.rows - 1) * lda + rank, 1 / sqrt((double)rank)),
+                           random_weights(type, s.outputs, rank, random)});
+        const term &t = p.terms.back();
+        p.all_terms.push_back({t.a.data(), lda, t.w.matrix, up.empty() ? 0.7f : -1.3f});
+        up.push_back(t.w.values);
+    }
+    p.g.terms = p.all_terms.data();
+    p.g.term_count = (int64_t)p.all_terms.size();
+    p.expected = reference_gemm(p.g, p.w.values, up);
     return p;
 }
 

@@ -35,8 +35,8 @@ template <class A> double dot(const A *a, const double *b, int64_t count) {
     return sum[0] + sum[1] + sum[2] + sum[3];
 }
 
-// [rows][outputs], given the values of the weights.
-inline doubles reference_gemm(const aq::gemm_args &g, const doubles &weights) {
+// [rows][outputs], given the values of the weights, and those of the terms.
+inline doubles reference_gemm(const aq::gemm_args &g, const doubles &weights, const std::vector<doubles> &up = {}) {
     const aq::window &v = g.view;
     const int64_t outputs = g.weights.rows, depth = g.channels * v.kernel_h * v.kernel_w;
     // Doubling gives twice as many pixels, or one less where the output of a same-size convolution is odd.
@@ -65,6 +65,11 @@ inline doubles reference_gemm(const aq::gemm_args &g, const doubles &weights) {
         }
         for (int64_t n = 0; n < outputs; n++) {
             double x = dot(patch.data(), weights.data() + n * depth, depth);
+            for (size_t i = 0; i < up.size(); i++) {
+                const aq::gemm_term &t = g.terms[i];
+                const int64_t rank = t.weights.cols;
+                x += t.scale * dot(t.a + row * t.lda, up[i].data() + n * rank, rank);
+            }
             if (g.bias) x += g.bias[n];
             if (g.image_bias) x += g.image_bias[image * outputs + n];
             x = activate(x, g.act);

@@ -54,7 +54,9 @@ TEST(text_encoders_give_the_golden_embeddings) {
                                                    1,
                                                    77,
                                                    kind.skip_layers,
-                                                   kind.final_norm};
+                                                   kind.final_norm,
+                                                   nullptr,
+                                                   0};
                 model.must(aq_text_encoder_encode(model.towers[tower], &call, nullptr, &model.error));
                 for (size_t i = 0; i < 77; i++) {
                     std::copy_n(&output[i * width], width, &joined[i * all + tower * width]);

@@ -223,7 +223,8 @@ TEST(encoding_text) {
     const nano &m = model();
     std::vector<int32_t> tokens(77, 1);
     std::vector<float> output(77 * 64);
-    const aq_text_encoder_call good = {tokens.data(), output.data(), nullptr, 77, output.size(), 0, 1, 77, 0, 1};
+    const aq_text_encoder_call good = {
+        tokens.data(), output.data(), nullptr, 77, output.size(), 0, 1, 77, 0, 1, nullptr, 0};
     CHECK(aq_text_encoder_encode(m.text, &good, nullptr, nullptr) == AQ_OK);
     const auto refuse = [&](auto change) {
         aq_text_encoder_call call = good;

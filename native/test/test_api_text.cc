@@ -92,7 +92,9 @@ encoding encode(const nano &m, aq_handle tower, int32_t skip_layers, int32_t fin
                                        1,
                                        77,
                                        skip_layers,
-                                       final_norm};
+                                       final_norm,
+                                       nullptr,
+                                       0};
     aq_error error = {};
     if (aq_text_encoder_encode(tower, &call, nullptr, &error) != AQ_OK) {
         printf("%s\n", error.message);

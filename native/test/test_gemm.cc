@@ -106,6 +106,31 @@ TEST(normalised_inputs) {
     }
 }
 
+TEST(terms_beside_the_product) {
+    random_numbers random(21);
+    extras with;
+    with.bias = with.residual = true;
+    with.act = activation::quick_gelu;
+    const std::vector<int> ranks[] = {{1}, {4}, {16, 3}, {64, 128, 5}, {700}};
+    for (const std::vector<int> &r : ranks) {
+        with.ranks = r;
+        with.gap = (int)r.size() - 1;
+        for (int threads : {1, 3}) {
+            verify(linear(1, 40, 5), format::f16, with, random, threads);
+            verify(linear(35, 33, 70), format::f32, with, random, threads);
+            verify(linear(200, 800, 650), format::f16, with, random, threads);
+            verify(linear(13, 512, 37), format::toy256, with, random, threads);
+            verify(convolution(2, 6, 7, 60, 9, 3, 2, 1, 1), format::f16, with, random, threads);
+            verify(upsampled(2, 7, 9, 12, 9, 3), format::f16, with, random, threads);
+            extras normed = with;
+            normed.norm = normed.silu = true;
+            verify(same3x3(2, 5, 7, 70, 17), format::f16, normed, random, threads);
+            // No product at all: what the terms give alone.
+            verify(linear(35, 0, 70), format::f32, with, random, threads);
+        }
+    }
+}
+
 TEST(pools_of_any_size) {
     random_numbers random(6);
     extras with;

@@ -22,7 +22,8 @@ using namespace aq;
 
 namespace {
 
-constexpr int32_t most_threads = 512, most_batch = 1024, most_side = 1 << 14, most_tokens = 1 << 16, most_terms = 16;
+constexpr int32_t most_threads = 512, most_batch = 1024, most_side = 1 << 14, most_tokens = 1 << 16, most_terms = 16,
+                  most_adapters = 1 << 10;
 
 aq_status report(aq_error *error, aq_status status, const char *message) noexcept {
     if (error != nullptr) {
@@ -103,6 +104,7 @@ template <> struct kind<unet> { static constexpr const char *name = "a UNet"; };
 template <> struct kind<feature_cache> { static constexpr const char *name = "a feature cache"; };
 template <> struct kind<attention_adapter> { static constexpr const char *name = "an adapter of attention"; };
 template <> struct kind<control_net> { static constexpr const char *name = "a control net"; };
+template <> struct kind<const adapter> { static constexpr const char *name = "an adapter"; };
 template <> struct kind<autoencoder> { static constexpr const char *name = "a VAE"; };
 
 template <class T> std::shared_ptr<T> get(aq_handle handle) {
@@ -177,6 +179,19 @@ std::vector<std::shared_ptr<feature_cache>> caches_of(const aq_unet_call &call, 
         caches.push_back(cache);
     }
     return caches;
+}
+
+std::vector<adapter_use> uses_of(const aq_handle *adapters, const float *scales, uint64_t count) {
+    std::vector<adapter_use> uses;
+    if (count == 0) return uses;
+    need(adapters, "adapters");
+    need(scales, "scales");
+    need_range((int64_t)count, 1, most_adapters, "the number of adapters");
+    for (uint64_t i = 0; i < count; i++) {
+        if (!isfinite(scales[i])) invalid("a scale of an adapter is not finite");
+        uses.push_back({get<const adapter>(adapters[i]), scales[i]});
+    }
+    return uses;
 }
 
 std::vector<std::shared_ptr<const added_attention>> added_of(const aq_unet_call &call, const unet &network) {
@@ -289,6 +304,43 @@ aq_status aq_profile(aq_handle handle, char *text, uint64_t capacity, aq_error *
     });
 }
 
+aq_status aq_adapter_create(const aq_adapter_change *changes, uint64_t count, aq_handle *result, aq_error *error) {
+    return guarded(error, [&] {
+        need(changes, "changes");
+        need(result, "result");
+        *result = 0;
+        need_range((int64_t)count, 1, 10'000'000, "count");
+        *result = handle_table::instance().add(std::make_shared<const adapter>(changes, count));
+    });
+}
+
+aq_status aq_adapt(aq_handle handle, const aq_handle *adapters, const float *scales, uint64_t count, aq_error *error) {
+    return guarded(error, [&] {
+        const object o = handle_table::instance().get(handle);
+        std::visit(
+            [&](const auto &held) {
+                using held_type = std::remove_const_t<std::remove_reference_t<decltype(*held)>>;
+                if constexpr (std::is_base_of_v<adaptable, held_type>) {
+                    const turn mine(*held->host, nullptr);
+                    held->adapt(uses_of(adapters, scales, count));
+                } else {
+                    invalid("handle " + std::to_string(handle) + " is neither a text encoder nor a UNet");
+                }
+            },
+            o);
+    });
+}
+
+aq_status aq_merge(const aq_merge_call *call, aq_error *error) {
+    return guarded(error, [&] {
+        need(call, "call");
+        need(call->output, "output");
+        need(call->tensor.name, "the tensor's name");
+        merge(call->tensor, uses_of(call->adapters, call->scales, call->adapter_count), call->output,
+              call->output_count);
+    });
+}
+
 aq_status aq_text_encoder_create(aq_handle on, aq_handle from, const aq_text_encoder_options *options,
                                  aq_handle *result, aq_error *error) {
     return guarded(error, [&] {
@@ -324,7 +376,11 @@ aq_status aq_text_encoder_encode(aq_handle encoder, const aq_text_encoder_call *
         if (call->pooled != nullptr) {
             need_count(call->pooled_count, (uint64_t)call->chunks * (uint64_t)info.pooled_width, "pooled_count");
         }
-        for (uint64_t i = 0; i < tokens; i++) need_range(call->tokens[i], 0, info.vocabulary - 1, "a token id");
+        if (call->words != nullptr) need_range((int64_t)call->word_count, 0, most_tokens, "word_count");
+        const int64_t words = call->words != nullptr ? (int64_t)call->word_count : 0;
+        for (uint64_t i = 0; i < tokens; i++) {
+            need_range(call->tokens[i], 0, info.vocabulary + words - 1, "a token id");
+        }
         const turn mine(*network->host, control);
         network->encode(*call);
     });

@@ -18,10 +18,10 @@
 
 namespace aq {
 
-using object =
-    std::variant<std::shared_ptr<engine>, std::shared_ptr<const weights>, std::shared_ptr<text_encoder>,
-                 std::shared_ptr<unet>, std::shared_ptr<autoencoder>, std::shared_ptr<feature_cache>,
-                 std::shared_ptr<control_net>, std::shared_ptr<attention_adapter>, std::shared_ptr<image_encoder>>;
+using object = std::variant<std::shared_ptr<engine>, std::shared_ptr<const weights>, std::shared_ptr<text_encoder>,
+                            std::shared_ptr<unet>, std::shared_ptr<autoencoder>, std::shared_ptr<feature_cache>,
+                            std::shared_ptr<control_net>, std::shared_ptr<attention_adapter>,
+                            std::shared_ptr<image_encoder>, std::shared_ptr<const adapter>>;
 
 class handle_table {
 public:

@@ -28,7 +28,8 @@ bool cancelled(void *data) {
 
 }  // namespace
 
-graph::graph(engine &on, std::shared_ptr<arena> in) : engine_(on), arena_(std::move(in)) {
+graph::graph(engine &on, std::shared_ptr<arena> in, const adaptation *adapted)
+    : engine_(on), adapted_(adapted), arena_(std::move(in)) {
     const size_t bytes = most_nodes * ggml_tensor_overhead() + ggml_graph_overhead_custom(most_nodes, false);
     context_.reset(ggml_init({bytes, nullptr, true}));
     if (!context_) throw failure(AQ_OUT_OF_MEMORY, "no memory for a graph");

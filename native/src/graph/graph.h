@@ -34,6 +34,7 @@ template <auto release> struct releaser {
     template <class T> void operator()(T *p) const { release(p); }
 };
 
+class adaptation;
 class graph;
 
 // Memory that graphs take turns in: the values of one last until another one takes it.
@@ -46,8 +47,10 @@ class graph {
 public:
     using operation = std::function<void(ggml_tensor *output, const worker &)>;
 
-    // Without an arena of others the graph has one of its own.
-    explicit graph(engine &on, std::shared_ptr<arena> in = std::make_shared<arena>());
+    // Without an arena of others the graph has one of its own. `adapted` changes its layers, NULL none of them, and
+    // must outlive it.
+    explicit graph(engine &on, std::shared_ptr<arena> in = std::make_shared<arena>(),
+                   const adaptation *adapted = nullptr);
     ~graph();
     graph(const graph &) = delete;
     graph &operator=(const graph &) = delete;
@@ -116,6 +119,7 @@ public:
     std::string profile() const;
 
     const engine &host() const { return engine_; }
+    const adaptation *adapted() const { return adapted_; }
     ggml_tensor *output() const { return output_; }
 
 private:
@@ -133,6 +137,7 @@ private:
     static void call(ggml_tensor *output, int index, int count, void *userdata);
 
     engine &engine_;
+    const adaptation *adapted_;
     std::unique_ptr<ggml_context, releaser<ggml_free>> context_;
     std::shared_ptr<arena> arena_;
     std::vector<std::unique_ptr<step>> steps_;  // in the order in which they run

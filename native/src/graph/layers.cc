@@ -68,6 +68,7 @@ product_layer layer_reader::conv(const std::string &name, int64_t inputs, int64_
         misfit(prefix_ + weight, t, "[" + wish(outputs) + ", " + wish(inputs) + ", k, k]");
     }
     product_layer layer;
+    layer.name = prefix_ + weight;
     layer.matrix = t.matrix;
     layer.outputs = t.shape[0];
     layer.inputs = t.shape[1];
@@ -130,8 +131,16 @@ product_layer layer_reader::linear(const std::string &name, int64_t inputs, int6
     return layer;
 }
 
-product_layer rows_of(const product_layer &all, int64_t first, int64_t count) {
+std::string product_layer::bias_name() const {
+    const std::string weight = "weight";
+    const size_t at = name.rfind(weight);
+    return at == std::string::npos ? name : name.substr(0, at) + "bias" + name.substr(at + weight.size());
+}
+
+product_layer third_of(const product_layer &all, int third) {
+    const int64_t count = all.outputs / 3, first = third * count;
     product_layer part = all;
+    part.name += "/" + std::to_string(third);
     part.matrix.data += first * all.matrix.row_bytes;
     part.matrix.rows = count;
     part.outputs = count;
@@ -140,7 +149,7 @@ product_layer rows_of(const product_layer &all, int64_t first, int64_t count) {
 }
 
 norm_layer layer_reader::norm(const std::string &name, int64_t channels) const {
-    return {vector(name + ".weight", channels), vector(name + ".bias", channels)};
+    return {prefix_ + name + ".", vector(name + ".weight", channels), vector(name + ".bias", channels)};
 }
 
 norm_layer layer_reader::group_norm(const std::string &name, int64_t channels) const {

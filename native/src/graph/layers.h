@@ -15,19 +15,23 @@ struct expert_kernels;
 
 // A linear layer or a convolution; matrices and 1 x 1 kernels are the same thing on channels-last activations.
 struct product_layer {
+    std::string name;           // of the tensor of weights, as adapters name it
     stored_matrix matrix = {};  // [outputs][inputs][kernel_h][kernel_w], borrowed
     std::vector<float> bias;    // [outputs] or empty
     int64_t inputs = 0, outputs = 0;
     int32_t kernel_h = 1, kernel_w = 1;
     std::shared_ptr<const expert_kernels> experts;  // in place of matrix and bias, or none
+
+    std::string bias_name() const;
 };
 
 struct norm_layer {
+    std::string name;                 // of the tensors, without "weight" and "bias"
     std::vector<float> weight, bias;  // [channels]
 };
 
-// Outputs `first` to first + count - 1 of a matrix as a layer of their own.
-product_layer rows_of(const product_layer &all, int64_t first, int64_t count);
+// The first, second or last third of the outputs of a matrix as a layer of its own, named "NAME/0" to "NAME/2".
+product_layer third_of(const product_layer &all, int third);
 
 constexpr int64_t norm_groups = 32;  // of every GroupNorm in these networks
 

@@ -3,6 +3,9 @@
 #include <math.h>
 #include <string.h>
 
+#include <array>
+
+#include "graph/adapter.h"
 #include "graph/experts.h"
 #include "graph/failure.h"
 #include "graph/pick.h"
@@ -10,6 +13,10 @@
 namespace aq {
 
 namespace {
+
+const std::vector<float> &adapted_vector(const graph &g, const std::string &name, const std::vector<float> &plain) {
+    return g.adapted() != nullptr ? g.adapted()->vector(name, plain) : plain;
+}
 
 std::string describe(const extent &e) { return std::to_string(e.width) + "x" + std::to_string(e.height); }
 
@@ -22,18 +29,36 @@ graph::work describe(const gemm_args &args, int winograd_tile) {
     if (v.stride == 2) name += " stride 2";
     name += " " + std::to_string(args.channels) + " to " + std::to_string(args.weights.rows) + " at " +
             std::to_string(v.out_w) + "x" + std::to_string(v.out_h);
-    return {name, 2.0 * (double)args.rows * (double)args.weights.rows * (double)args.weights.cols};
+    double depth = (double)args.weights.cols;
+    for (int64_t i = 0; i < args.term_count; i++) depth += (double)args.terms[i].weights.cols;
+    if (args.term_count > 0) name += ", adapted";
+    return {name, 2.0 * (double)args.rows * (double)args.weights.rows * depth};
 }
 
-// A product node. The tensors' addresses are known only when it runs, so everything else is prepared here.
-ggml_tensor *product(graph &g, const operand &from, const product_layer &layer, const window &view,
-                     const epilogue &end) {
+// What an adapter adds to a product: scale * up(low).
+struct addend {
+    ggml_tensor *low;
+    stored_matrix up;
+    float scale;
+};
+
+// All that a node does beside multiplying its input.
+struct addends {
+    std::array<addend, adaptation::most_terms> terms;
+    size_t count = 0;
+};
+
+// A product node, with `bias` in place of the layer's. The tensors' addresses are known only when it runs, so
+// everything else is prepared here.
+ggml_tensor *multiply(graph &g, const operand &from, const product_layer &layer, const std::vector<float> &bias,
+                      const window &view, const epilogue &end, const addends &beside = {}) {
     const extent in = extent_of(from.x), out = {layer.outputs, view.out_w, view.out_h, in.images};
     // Each image has kernels of its own, or all share the layer's.
     ggml_tensor *mixed = layer.experts ? mix_experts(g, from, layer, view) : nullptr;
     const int64_t parts = mixed != nullptr ? out.images : 1;
     gemm_args args = {};
-    args.lda = args.channels = in.channels;
+    args.lda = in.channels;
+    args.channels = mixed != nullptr ? in.channels : layer.matrix.cols / (view.kernel_h * view.kernel_w);
     args.rows = out.pixels() * out.images / parts;
     args.silu = from.silu;
     args.view = view;
@@ -43,14 +68,24 @@ ggml_tensor *product(graph &g, const operand &from, const product_layer &layer, 
         args.weights = {nullptr, columns * (int64_t)sizeof(float), layer.outputs, columns, storage::f32, 1, 4, nullptr};
     }
     args.ldc = args.ldr = layer.outputs;
-    args.bias = layer.bias.empty() ? nullptr : layer.bias.data();
+    args.bias = bias.empty() ? nullptr : bias.data();
     args.act = end.act;
+    std::array<gemm_term, adaptation::most_terms> terms = {};
+    for (size_t i = 0; i < beside.count; i++) {
+        terms[i] = {nullptr, beside.terms[i].low->ne[0], beside.terms[i].up, beside.terms[i].scale};
+    }
+    args.terms = terms.data();
+    args.term_count = (int64_t)beside.count;
     const kernel_set &kernels = g.host().kernels();
-    const int tile = pick_winograd(args, g.host().convolution());
-    const auto run = [args, from, end, tile, mixed, parts, in, &kernels](ggml_tensor *output, const worker &w) {
+    const int tile = beside.count == 0 ? pick_winograd(args, g.host().convolution()) : 0;
+    const auto run = [args, from, end, beside, terms, tile, mixed, parts, in, &kernels](ggml_tensor *output,
+                                                                                        const worker &w) {
         const int64_t outputs = args.weights.rows;
         for (int64_t i = 0; i < parts; i++) {
             gemm_args now = args;
+            std::array<gemm_term, adaptation::most_terms> now_terms = terms;
+            for (size_t t = 0; t < beside.count; t++) now_terms[t].a = values(beside.terms[t].low);
+            now.terms = now_terms.data();
             now.a = values(from.x) + i * in.pixels() * in.channels;
             now.c = (float *)output->data + i * args.rows * outputs;
             if (from.factors != nullptr) {
@@ -71,7 +106,48 @@ ggml_tensor *product(graph &g, const operand &from, const product_layer &layer, 
     const int64_t scratch = tile > 0 ? kernels.winograd_scratch(args, tile) : kernels.gemm_scratch(args);
     graph::work what = describe(args, tile);
     what.flops *= (double)parts;
-    return g.node(what, out, {from.x, from.factors, end.image_bias, end.residual, mixed}, scratch, run);
+    // A layer of experts has no name that an adapter could mean: there is a mixture or there are terms.
+    const auto low = [&](size_t i) { return i < beside.count ? beside.terms[i].low : nullptr; };
+    static_assert(adaptation::most_terms == 5, "as many as are named here");
+    ggml_tensor *first = mixed != nullptr ? mixed : low(0);
+    return g.node(what, out,
+                  {from.x, from.factors, end.image_bias, end.residual, first, low(1), low(2), low(3), low(4)}, scratch,
+                  run);
+}
+
+window pixels_of(const extent &e) {
+    return {1, 1, 1, 1, 0, 0, (int32_t)e.height, (int32_t)e.width, (int32_t)e.height, (int32_t)e.width};
+}
+
+// A layer as adapters changed it: a thin product goes down to few channels, and its way up is a part of the layer's own
+// product.
+ggml_tensor *product(graph &g, const operand &from, const product_layer &plain, const window &view,
+                     const epilogue &end) {
+    const adaptation::layer *changed = g.adapted() != nullptr ? g.adapted()->find(plain.name) : nullptr;
+    const std::vector<float> &bias = adapted_vector(g, plain.bias_name(), plain.bias);
+    if (changed == nullptr) return multiply(g, from, plain, bias, view, end);
+    product_layer layer = plain;
+    if (changed->matrix) layer.matrix = *changed->matrix;
+    addends beside;
+    for (const adaptation::low_rank &term : changed->terms) {
+        ggml_tensor *low = multiply(g, from, term.down, {}, term.core ? pixels_of(extent_of(from.x)) : view, {});
+        if (term.core) low = multiply(g, low, *term.core, {}, view, {});
+        beside.terms[beside.count++] = {low, term.up, term.scale};
+    }
+    gemm_args shape = {};
+    shape.view = view;
+    shape.channels = extent_of(from.x).channels;
+    if (beside.count == 0 || end.act != activation::none || pick_winograd(shape, g.host().convolution()) == 0) {
+        return multiply(g, from, layer, bias, view, end, beside);
+    }
+    // Winograd's kernel takes no terms: they come as the residual.
+    product_layer none;
+    none.outputs = layer.outputs;
+    none.matrix.rows = layer.outputs;
+    epilogue rest = end;
+    rest.residual = multiply(g, beside.terms[0].low, none, {}, pixels_of({0, view.out_w, view.out_h, 1}),
+                             {nullptr, end.residual, activation::none}, beside);
+    return multiply(g, from, layer, bias, view, rest);
 }
 
 window same_window(const extent &in, const product_layer &layer) {
@@ -115,8 +191,8 @@ operand group_norm(graph &g, ggml_tensor *x, const norm_layer &layer, float epsi
                    const image_sums *whole) {
     const extent shape = extent_of(x);
     group_norm_args args = {};
-    args.weight = layer.weight.data();
-    args.bias = layer.bias.data();
+    args.weight = adapted_vector(g, layer.name + "weight", layer.weight).data();
+    args.bias = adapted_vector(g, layer.name + "bias", layer.bias).data();
     args.images = shape.images;
     args.pixels = shape.pixels();
     args.channels = shape.channels;
@@ -143,11 +219,12 @@ operand group_norm(graph &g, ggml_tensor *x, const norm_layer &layer, float epsi
 
 ggml_tensor *layer_norm(graph &g, ggml_tensor *x, const norm_layer &layer) {
     const extent shape = extent_of(x);
+    const float *weight = adapted_vector(g, layer.name + "weight", layer.weight).data();
+    const float *bias = adapted_vector(g, layer.name + "bias", layer.bias).data();
     const kernel_set &kernels = g.host().kernels();
-    const auto run = [x, shape, &layer, &kernels](ggml_tensor *output, const worker &w) {
+    const auto run = [x, shape, weight, bias, &kernels](ggml_tensor *output, const worker &w) {
         const int64_t rows = shape.pixels() * shape.images;
-        kernels.layer_norm(
-            {values(x), (float *)output->data, layer.weight.data(), layer.bias.data(), rows, shape.channels, 1e-5f}, w);
+        kernels.layer_norm({values(x), (float *)output->data, weight, bias, rows, shape.channels, 1e-5f}, w);
     };
     return g.node({"layer norm", 0}, shape, {x}, 0, run);
 }

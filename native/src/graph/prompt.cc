@@ -6,8 +6,8 @@
 
 namespace aq {
 
-prompt::prompt(engine &on, int64_t width, int64_t tokens, int64_t images)
-    : nodes_(on), context_(nodes_.input({width, tokens, 1, images})) {
+prompt::prompt(engine &on, int64_t width, int64_t tokens, int64_t images, const adaptation *adapted)
+    : nodes_(on, std::make_shared<arena>(), adapted), context_(nodes_.input({width, tokens, 1, images})) {
     nodes_.keep(context_);  // to compare with the next one
 }
 

@@ -11,8 +11,8 @@ namespace aq {
 
 class prompt {
 public:
-    // `tokens` embeddings of `width` channels for each of `images` images.
-    prompt(engine &on, int64_t width, int64_t tokens, int64_t images);
+    // `tokens` embeddings of `width` channels for each of `images` images; `adapted` as in graph.
+    prompt(engine &on, int64_t width, int64_t tokens, int64_t images, const adaptation *adapted);
 
     int64_t images() const { return context_->ne[3]; }
 

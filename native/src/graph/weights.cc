@@ -22,6 +22,8 @@ storage storage_of(ggml_type type) {
     }
 }
 
+}  // namespace
+
 tensor checked(const aq_tensor &t, const std::string &name) {
     if (t.data == nullptr) reject(name, "has no data");
     if (t.rank < 0 || t.rank > 4) reject(name, "has " + std::to_string(t.rank) + " dimensions, at most 4 are possible");
@@ -62,8 +64,6 @@ tensor checked(const aq_tensor &t, const std::string &name) {
                      traits->to_float};
     return result;
 }
-
-}  // namespace
 
 weights::weights(const aq_tensor *tensors, uint64_t count) {
     tensors_.reserve(count);

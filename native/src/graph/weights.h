@@ -18,6 +18,9 @@ struct tensor {
     stored_matrix matrix;        // shape[0] rows of the remaining values; one row of all values for rank < 2
 };
 
+// Throws failure(AQ_INVALID_MODEL) where the tensor is not possible; `name` is for the message.
+tensor checked(const aq_tensor &t, const std::string &name);
+
 class weights {
 public:
     // Checks every tensor; throws failure(AQ_INVALID_MODEL) naming the first that is wrong.

@@ -30,7 +30,15 @@ struct window {
     int32_t in_h, in_w, out_h, out_w;
 };
 
-// c[row][n] = residual + act(bias[n] + image_bias[image][n] + sum_k patch[row][k] * weights[n][k])
+// scale * sum_k a[row][k] * weights[n][k], for all outputs of a product.
+struct gemm_term {
+    const float *a;  // [rows][weights.cols], rows `lda` floats apart
+    int64_t lda;
+    stored_matrix weights;  // [outputs][k]
+    float scale;
+};
+
+// c[row][n] = residual + act(bias[n] + image_bias[image][n] + sum_k patch[row][k] * weights[n][k] + terms[row][n])
 struct gemm_args {
     const float *a;  // [images][in_h][in_w][channels], pixels `lda` floats apart
     int64_t lda, channels, rows;
@@ -39,8 +47,10 @@ struct gemm_args {
     const float *scale, *offset;  // [images][channels], or both NULL
     bool silu;                    // counts with scale and offset only
     window view;
-    stored_matrix weights;  // [outputs][channels][kernel_h][kernel_w]
-    float *c;               // [rows][outputs], rows `ldc` floats apart
+    stored_matrix weights;  // [outputs][channels][kernel_h][kernel_w]; with 0 channels the terms are all there is
+    const gemm_term *terms;
+    int64_t term_count;
+    float *c;  // [rows][outputs], rows `ldc` floats apart
     int64_t ldc;
     const float *bias;        // [outputs] or NULL
     const float *image_bias;  // [images][outputs] or NULL
@@ -115,7 +125,7 @@ struct kernel_set {
     void (*gemm)(const gemm_args &, const worker &);
     // The same result for 3 x 3 windows of stride 1 with zeros around, by F(outputs x outputs, 3 x 3) with outputs 2, 4
     // or 6; for an upsampling window, which must be twice its input in size, always by F(4 x 4, 2 x 2). `residual` may
-    // not overlap `c` in either.
+    // not overlap `c` in either. There must be no terms.
     void (*winograd)(const gemm_args &, int outputs, const worker &);
     void (*attention)(const attention_args &, const worker &);
     void (*group_norm)(const group_norm_args &, const worker &);

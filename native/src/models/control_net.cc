@@ -111,7 +111,7 @@ std::shared_ptr<prompt> control_net::text_for(int64_t tokens, int64_t images) {
     std::weak_ptr<prompt> &kept = texts_[{tokens, images}];
     std::shared_ptr<prompt> text = kept.lock();
     if (text) return text;
-    text = std::make_shared<prompt>(*host, context_width_, tokens, images);
+    text = std::make_shared<prompt>(*host, context_width_, tokens, images, nullptr);
     for (const unet_block &b : input_blocks_) b.compute_text(*text);
     middle_block_.compute_text(*text);
     text->allocate();

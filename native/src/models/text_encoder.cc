@@ -8,7 +8,7 @@ namespace aq {
 
 text_encoder::text_encoder(std::shared_ptr<engine> on, std::shared_ptr<const weights> from, const std::string &prefix,
                            int64_t heads, aq_gelu gelu)
-    : network(std::move(on), std::move(from)) {
+    : adaptable(std::move(on), std::move(from), prefix) {
     const layer_reader reader(*source, prefix);
     const bool open = reader.has("token_embedding.weight");
     const std::string tokens = open ? "token_embedding.weight" : "embeddings.token_embedding.weight";
@@ -53,7 +53,7 @@ aq_text_encoder_info text_encoder::info() const {
 
 text_encoder::built text_encoder::build(const aq_text_encoder_call &call) {
     built b;
-    b.nodes = std::make_unique<graph>(*host);
+    b.nodes = std::make_unique<graph>(*host, std::make_shared<arena>(), adapted());
     graph &g = *b.nodes;
     b.embedded = g.input({width_, call.length, 1, call.chunks});
     const size_t hidden_layers = layers_.size() - (size_t)call.skip_layers;
@@ -76,17 +76,21 @@ void text_encoder::encode(const aq_text_encoder_call &call) {
     const kernel_set &kernels = host->kernels();
     float *row = (float *)b.embedded->data;
     for (int64_t i = 0; i < (int64_t)call.token_count; i++, row += width_) {
-        kernels.expand_rows(tokens_->matrix, call.tokens[i], call.tokens[i] + 1, row);
+        const int64_t id = call.tokens[i], word = id - tokens_->shape[0];
+        if (word < 0) kernels.expand_rows(tokens_->matrix, id, id + 1, row);
+        else std::copy(call.words + word * width_, call.words + (word + 1) * width_, row);
         for (int64_t c = 0; c < width_; c++) row[c] += positions_[(size_t)(i % call.length * width_ + c)];
     }
     b.nodes->run();
     // A sequence of tokens already has the edge's order.
     std::copy(values(b.hidden), values(b.hidden) + call.output_count, call.output);
     if (call.pooled == nullptr) return;
+    const auto rank = [&](int32_t id) { return id < tokens_->shape[0] ? id : -1; };  // words mark no end
     const int64_t pooled_width = call.pooled_count / call.chunks;
     for (int64_t i = 0; i < call.chunks; i++) {
         const int32_t *chunk = call.tokens + i * call.length;
-        const int64_t end = i * call.length + (std::max_element(chunk, chunk + call.length) - chunk);
+        const auto earlier = [&](int32_t a, int32_t b) { return rank(a) < rank(b); };
+        const int64_t end = i * call.length + (std::max_element(chunk, chunk + call.length, earlier) - chunk);
         project(values(b.nodes->output()) + end * width_, call.pooled + i * pooled_width);
     }
 }

@@ -6,12 +6,12 @@
 #include <vector>
 
 #include "graph/transformer.h"
+#include "models/adaptable.h"
 #include "models/clip_layers.h"
-#include "models/network.h"
 
 namespace aq {
 
-class text_encoder : public network {
+class text_encoder : public adaptable {
 public:
     // `heads` of 0: 64 channels a head, as in every published CLIP.
     text_encoder(std::shared_ptr<engine> on, std::shared_ptr<const weights> from, const std::string &prefix,
@@ -21,6 +21,9 @@ public:
 
     // Sizes and token ids are checked by the caller; see aq_text_encoder_call.
     void encode(const aq_text_encoder_call &call);
+
+protected:
+    void forget_graphs() override { cache_.clear(*this); }
 
 private:
     struct built {

@@ -10,7 +10,7 @@ namespace aq {
 
 unet::unet(std::shared_ptr<engine> on, std::shared_ptr<const weights> from, const std::string &prefix, head_rule heads,
            bool softmax)
-    : network(std::move(on), std::move(from)), heads_(heads) {
+    : adaptable(std::move(on), std::move(from), prefix), heads_(heads) {
     const layer_reader reader(*source, prefix, softmax);
     context_width_ = find_context_width(*source, prefix);
     if (context_width_ == 0) {
@@ -105,7 +105,8 @@ std::shared_ptr<prompt> unet::context_for(const added_attention *adapter, int64_
     std::weak_ptr<prompt> &kept = contexts_[{adapter, tokens, images}];
     std::shared_ptr<prompt> context = kept.lock();
     if (context) return context;
-    context = std::make_shared<prompt>(*host, adapter != nullptr ? adapter->width : context_width_, tokens, images);
+    const int64_t width = adapter != nullptr ? adapter->width : context_width_;
+    context = std::make_shared<prompt>(*host, width, tokens, images, adapted());
     if (adapter != nullptr) {
         for (const auto &[unit, layer] : adapter->by_unit) {
             context->compute(layer.k);
@@ -125,7 +126,7 @@ unet::built unet::build(const graph_key &key) {
     const int64_t batch = key.shape[0], height = key.shape[1], width = key.shape[2], tokens = key.shape[3];
     const bool alike = key.shape[4] != 0, controlled = key.shape[5] != 0;
     built b;
-    b.nodes = std::make_unique<graph>(*host, arena_);
+    b.nodes = std::make_unique<graph>(*host, arena_, adapted());
     graph &g = *b.nodes;
     plan p(g, key.actions, batch);
     const int64_t images = alike ? 1 : batch;
@@ -215,11 +216,15 @@ void unet::check_caches(const graph_key &key, const aq_unet_call &call,
     }
 }
 
+void unet::forget_graphs() {
+    cache_.clear(*this);
+    contexts_.clear();
+}
+
 unet::built &unet::built_for(const graph_key &key) {
     // Pictures of another size need other amounts of memory.
     if (key.shape[1] != height_ || key.shape[2] != width_) {
-        cache_.clear(*this);
-        contexts_.clear();
+        forget_graphs();
         arena_ = std::make_shared<arena>();
         height_ = key.shape[1];
         width_ = key.shape[2];

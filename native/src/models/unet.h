@@ -9,13 +9,13 @@
 #include <utility>
 #include <vector>
 
+#include "models/adaptable.h"
 #include "models/feature_cache.h"
-#include "models/network.h"
 #include "models/unet_blocks.h"
 
 namespace aq {
 
-class unet : public network {
+class unet : public adaptable {
 public:
     // `softmax`: how convolutions with several kernels weigh them.
     unet(std::shared_ptr<engine> on, std::shared_ptr<const weights> from, const std::string &prefix, head_rule heads,
@@ -52,6 +52,9 @@ public:
 
     // What evaluate would do, of the call's sizes and actions alone.
     aq_unet_work estimate(const aq_unet_call &call);
+
+protected:
+    void forget_graphs() override;
 
 private:
     struct built {

@@ -2,6 +2,9 @@
 // (ACM TOMS 34, 2008). Rows are the windows of a convolution, gathered block by block (so no im2col buffer); those of a
 // linear layer are single pixels. Weights are expanded while packing.
 //
+// Terms beside the product continue its last block of the sum, as if [patch, a] were multiplied by [weights, scale *
+// weights of the term]: so they cost their own multiply-adds and no further pass over C.
+//
 // Each thread owns a rectangle of C and packs what it needs itself; no thread waits for another.
 namespace aq::AQ_ISA {
 
@@ -19,8 +22,16 @@ static inline int64_t equal_blocks(int64_t total, int64_t most) {
 
 // Channels in one block of the sum, with all their taps.
 static inline int64_t block_channels(const gemm_args &g) {
+    if (g.channels == 0) return 0;
     const int64_t most = longest_sum / taps(g);
     return equal_blocks(g.channels, most < 8 ? 8 : most);
+}
+
+// What the terms add to the last block.
+static inline int64_t term_depth(const gemm_args &g) {
+    int64_t depth = 0;
+    for (int64_t i = 0; i < g.term_count; i++) depth += g.terms[i].weights.cols;
+    return depth;
 }
 
 struct gemm_buffers {
@@ -34,7 +45,7 @@ struct gemm_buffers {
 };
 
 static gemm_buffers gemm_layout(const gemm_args &g, float *scratch) {
-    const int64_t depth = block_channels(g) * taps(g);
+    const int64_t depth = block_channels(g) * taps(g) + term_depth(g);
     gemm_buffers s = {};
     scratch_space space = {scratch, 0};
     s.lda = depth + 16;  // so that rows do not fall on the same cache sets
@@ -81,10 +92,11 @@ static rectangle own_part(int64_t rows, int64_t row_step, int64_t columns, int64
             cut(column_steps, j, across, column_step, columns), cut(column_steps, j + 1, across, column_step, columns)};
 }
 
-// Panels of weights for `columns` outputs and `channels` input channels, k running over (tap, channel).
+// Panels of weights for `columns` outputs and `channels` input channels, k running over (tap, channel), then over the
+// first `terms` terms.
 static void pack_weights(const gemm_args &g, const gemm_buffers &s, int64_t column, int64_t columns, int64_t channel,
-                         int64_t channels) {
-    const int64_t t = taps(g), depth = channels * t;
+                         int64_t channels, int64_t terms) {
+    const int64_t t = taps(g), product_depth = channels * t, depth = product_depth + (terms > 0 ? term_depth(g) : 0);
     float *panel = s.b;
     for (int64_t j = 0; j < columns; j += tile_columns, panel += tile_columns * depth) {
         const float *rows[tile_columns];
@@ -94,15 +106,23 @@ static void pack_weights(const gemm_args &g, const gemm_buffers &s, int64_t colu
                 continue;
             }
             float *to = s.row + n * depth;
-            const float *from = expand_range(g.weights, column + j + n, channel * t, depth, s.expanded);
-            if (t == 1) {
-                memcpy(to, from, (size_t)depth * sizeof(float));
-            } else {
-                for (int64_t tap = 0; tap < t; tap++) {
-                    for (int64_t c = 0; c < channels; c++) to[tap * channels + c] = from[c * t + tap];
-                }
-            }
             rows[n] = to;
+            if (product_depth > 0) {
+                const float *from = expand_range(g.weights, column + j + n, channel * t, product_depth, s.expanded);
+                if (t == 1) {
+                    memcpy(to, from, (size_t)product_depth * sizeof(float));
+                } else {
+                    for (int64_t tap = 0; tap < t; tap++) {
+                        for (int64_t c = 0; c < channels; c++) to[tap * channels + c] = from[c * t + tap];
+                    }
+                }
+                to += product_depth;
+            }
+            for (int64_t i = 0; i < terms; i++) {
+                const gemm_term &term = g.terms[i];
+                const float *from = expand_range(term.weights, column + j + n, 0, term.weights.cols, s.expanded);
+                for (int64_t k = 0; k < term.weights.cols; k++) *to++ = term.scale * from[k];
+            }
         }
         pack_rows<tile_columns>(rows, depth, panel);
     }
@@ -127,9 +147,9 @@ static inline void read_pixel(const gemm_args &g, int64_t image, int64_t pixel, 
     }
 }
 
-// `rows` windows for the same channels, one after the other.
+// `rows` windows for the same channels, one after the other, each continued by what the first `terms` terms multiply.
 static void pack_windows(const gemm_args &g, const gemm_buffers &s, int64_t row, int64_t rows, int64_t channel,
-                         int64_t channels) {
+                         int64_t channels, int64_t terms) {
     const window &v = g.view;
     const int64_t pixels = (int64_t)v.out_h * v.out_w;
     // An upsampled image may be one pixel short of twice its source in either direction.
@@ -139,7 +159,7 @@ static void pack_windows(const gemm_args &g, const gemm_buffers &s, int64_t row,
         const int64_t image = (row + i) / pixels, pixel = (row + i) % pixels;
         const int64_t top = pixel / v.out_w * v.stride - v.pad_top, left = pixel % v.out_w * v.stride - v.pad_left;
         float *to = s.a + i * s.lda;
-        for (int64_t y = top; y < top + v.kernel_h; y++) {
+        for (int64_t y = top; y < top + v.kernel_h && channels > 0; y++) {
             for (int64_t x = left; x < left + v.kernel_w; x++, to += channels) {
                 if (y < 0 || y >= bound_h || x < 0 || x >= bound_w) {
                     memset(to, 0, (size_t)channels * sizeof(float));
@@ -147,6 +167,11 @@ static void pack_windows(const gemm_args &g, const gemm_buffers &s, int64_t row,
                     read_pixel(g, image, (y >> shift) * v.in_w + (x >> shift), channel, channels, to);
                 }
             }
+        }
+        for (int64_t j = 0; j < terms; j++) {
+            const gemm_term &term = g.terms[j];
+            memcpy(to, term.a + (row + i) * term.lda, (size_t)term.weights.cols * sizeof(float));
+            to += term.weights.cols;
         }
     }
 }
@@ -198,18 +223,22 @@ static void gemm(const gemm_args &g, const worker &w) {
     });
     if (own.row == own.row_end || own.column == own.column_end) return;
     const gemm_buffers s = gemm_layout(g, w.scratch);
-    memset(s.zeros, 0, (size_t)(block_channels(g) * taps(g)) * sizeof(float));
+    memset(s.zeros, 0, (size_t)(block_channels(g) * taps(g) + term_depth(g)) * sizeof(float));
 
     for (int64_t column = own.column; column < own.column_end; column += column_block) {
         const int64_t columns = smaller(column_block, own.column_end - column);
-        for (int64_t channel = 0; channel < g.channels; channel += block_channels(g)) {
-            const int64_t channels = smaller(block_channels(g), g.channels - channel), depth = channels * taps(g);
-            const bool add = channel > 0, last = channel + channels == g.channels;
-            pack_weights(g, s, column, columns, channel, channels);
+        bool last = false;
+        for (int64_t channel = 0; !last; channel += block_channels(g)) {
+            const int64_t channels = smaller(block_channels(g), g.channels - channel);
+            last = channel + channels == g.channels;
+            const bool add = channel > 0;
+            const int64_t terms = last ? g.term_count : 0;
+            const int64_t depth = channels * taps(g) + (last ? term_depth(g) : 0);
+            pack_weights(g, s, column, columns, channel, channels, terms);
             for (int64_t row = own.row; row < own.row_end; row += row_block) {
                 if (w.cancel && *w.cancel) return;
                 const int64_t rows = smaller(row_block, own.row_end - row);
-                pack_windows(g, s, row, rows, channel, channels);
+                pack_windows(g, s, row, rows, channel, channels, terms);
                 for (int64_t j = 0; j < columns; j += tile_columns) {
                     const int64_t width = smaller(tile_columns, columns - j);
                     for (int64_t i = 0; i < rows; i += tile_rows) {

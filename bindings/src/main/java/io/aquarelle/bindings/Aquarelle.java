@@ -670,6 +670,230 @@ public class Aquarelle extends Aquarelle$shared {
            throw new AssertionError("should not reach here", ex$);
         }
     }
+    private static final int AQ_ADAPTER_LORA = (int)0L;
+    /**
+     * {@snippet lang=c :
+     * enum aq_adapter_kind.AQ_ADAPTER_LORA = 0
+     * }
+     */
+    public static int AQ_ADAPTER_LORA() {
+        return AQ_ADAPTER_LORA;
+    }
+    private static final int AQ_ADAPTER_LOHA = (int)1L;
+    /**
+     * {@snippet lang=c :
+     * enum aq_adapter_kind.AQ_ADAPTER_LOHA = 1
+     * }
+     */
+    public static int AQ_ADAPTER_LOHA() {
+        return AQ_ADAPTER_LOHA;
+    }
+    private static final int AQ_ADAPTER_LOKR = (int)2L;
+    /**
+     * {@snippet lang=c :
+     * enum aq_adapter_kind.AQ_ADAPTER_LOKR = 2
+     * }
+     */
+    public static int AQ_ADAPTER_LOKR() {
+        return AQ_ADAPTER_LOKR;
+    }
+    private static final int AQ_ADAPTER_FULL = (int)3L;
+    /**
+     * {@snippet lang=c :
+     * enum aq_adapter_kind.AQ_ADAPTER_FULL = 3
+     * }
+     */
+    public static int AQ_ADAPTER_FULL() {
+        return AQ_ADAPTER_FULL;
+    }
+
+    private static class aq_adapter_create {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Aquarelle.C_INT,
+            Aquarelle.C_POINTER,
+            Aquarelle.C_LONG_LONG,
+            Aquarelle.C_POINTER,
+            Aquarelle.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.find("aq_adapter_create").orElseThrow();
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * aq_status aq_adapter_create(const aq_adapter_change *changes, uint64_t count, aq_handle *adapter, aq_error *error)
+     * }
+     */
+    public static FunctionDescriptor aq_adapter_create$descriptor() {
+        return aq_adapter_create.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * aq_status aq_adapter_create(const aq_adapter_change *changes, uint64_t count, aq_handle *adapter, aq_error *error)
+     * }
+     */
+    public static MethodHandle aq_adapter_create$handle() {
+        return aq_adapter_create.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * aq_status aq_adapter_create(const aq_adapter_change *changes, uint64_t count, aq_handle *adapter, aq_error *error)
+     * }
+     */
+    public static MemorySegment aq_adapter_create$address() {
+        return aq_adapter_create.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * aq_status aq_adapter_create(const aq_adapter_change *changes, uint64_t count, aq_handle *adapter, aq_error *error)
+     * }
+     */
+    public static int aq_adapter_create(MemorySegment changes, long count, MemorySegment adapter, MemorySegment error) {
+        var mh$ = aq_adapter_create.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("aq_adapter_create", changes, count, adapter, error);
+            }
+            return (int)mh$.invokeExact(changes, count, adapter, error);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class aq_adapt {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Aquarelle.C_INT,
+            Aquarelle.C_LONG_LONG,
+            Aquarelle.C_POINTER,
+            Aquarelle.C_POINTER,
+            Aquarelle.C_LONG_LONG,
+            Aquarelle.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.find("aq_adapt").orElseThrow();
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * aq_status aq_adapt(aq_handle network, const aq_handle *adapters, const float *scales, uint64_t count, aq_error *error)
+     * }
+     */
+    public static FunctionDescriptor aq_adapt$descriptor() {
+        return aq_adapt.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * aq_status aq_adapt(aq_handle network, const aq_handle *adapters, const float *scales, uint64_t count, aq_error *error)
+     * }
+     */
+    public static MethodHandle aq_adapt$handle() {
+        return aq_adapt.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * aq_status aq_adapt(aq_handle network, const aq_handle *adapters, const float *scales, uint64_t count, aq_error *error)
+     * }
+     */
+    public static MemorySegment aq_adapt$address() {
+        return aq_adapt.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * aq_status aq_adapt(aq_handle network, const aq_handle *adapters, const float *scales, uint64_t count, aq_error *error)
+     * }
+     */
+    public static int aq_adapt(long network, MemorySegment adapters, MemorySegment scales, long count, MemorySegment error) {
+        var mh$ = aq_adapt.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("aq_adapt", network, adapters, scales, count, error);
+            }
+            return (int)mh$.invokeExact(network, adapters, scales, count, error);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class aq_merge {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Aquarelle.C_INT,
+            Aquarelle.C_POINTER,
+            Aquarelle.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.find("aq_merge").orElseThrow();
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * aq_status aq_merge(const aq_merge_call *call, aq_error *error)
+     * }
+     */
+    public static FunctionDescriptor aq_merge$descriptor() {
+        return aq_merge.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * aq_status aq_merge(const aq_merge_call *call, aq_error *error)
+     * }
+     */
+    public static MethodHandle aq_merge$handle() {
+        return aq_merge.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * aq_status aq_merge(const aq_merge_call *call, aq_error *error)
+     * }
+     */
+    public static MemorySegment aq_merge$address() {
+        return aq_merge.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * aq_status aq_merge(const aq_merge_call *call, aq_error *error)
+     * }
+     */
+    public static int aq_merge(MemorySegment call, MemorySegment error) {
+        var mh$ = aq_merge.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("aq_merge", call, error);
+            }
+            return (int)mh$.invokeExact(call, error);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
     private static final int AQ_GELU_AUTO = (int)0L;
     /**
      * {@snippet lang=c :

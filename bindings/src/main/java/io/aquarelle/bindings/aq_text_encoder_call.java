@@ -25,6 +25,8 @@ import static java.lang.foreign.MemoryLayout.PathElement.*;
  *     int32_t length;
  *     int32_t skip_layers;
  *     int32_t final_norm;
+ *     const float *words;
+ *     uint64_t word_count;
  * }
  * }
  */
@@ -44,7 +46,9 @@ public class aq_text_encoder_call {
         Aquarelle.C_INT.withName("chunks"),
         Aquarelle.C_INT.withName("length"),
         Aquarelle.C_INT.withName("skip_layers"),
-        Aquarelle.C_INT.withName("final_norm")
+        Aquarelle.C_INT.withName("final_norm"),
+        Aquarelle.C_POINTER.withName("words"),
+        Aquarelle.C_LONG_LONG.withName("word_count")
     ).withName("aq_text_encoder_call");
 
     /**
@@ -492,6 +496,94 @@ public class aq_text_encoder_call {
      */
     public static void final_norm(MemorySegment struct, int fieldValue) {
         struct.set(final_norm$LAYOUT, final_norm$OFFSET, fieldValue);
+    }
+
+    private static final AddressLayout words$LAYOUT = (AddressLayout)$LAYOUT.select(groupElement("words"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * const float *words
+     * }
+     */
+    public static final AddressLayout words$layout() {
+        return words$LAYOUT;
+    }
+
+    private static final long words$OFFSET = $LAYOUT.byteOffset(groupElement("words"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * const float *words
+     * }
+     */
+    public static final long words$offset() {
+        return words$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * const float *words
+     * }
+     */
+    public static MemorySegment words(MemorySegment struct) {
+        return struct.get(words$LAYOUT, words$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * const float *words
+     * }
+     */
+    public static void words(MemorySegment struct, MemorySegment fieldValue) {
+        struct.set(words$LAYOUT, words$OFFSET, fieldValue);
+    }
+
+    private static final OfLong word_count$LAYOUT = (OfLong)$LAYOUT.select(groupElement("word_count"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * uint64_t word_count
+     * }
+     */
+    public static final OfLong word_count$layout() {
+        return word_count$LAYOUT;
+    }
+
+    private static final long word_count$OFFSET = $LAYOUT.byteOffset(groupElement("word_count"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * uint64_t word_count
+     * }
+     */
+    public static final long word_count$offset() {
+        return word_count$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * uint64_t word_count
+     * }
+     */
+    public static long word_count(MemorySegment struct) {
+        return struct.get(word_count$LAYOUT, word_count$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * uint64_t word_count
+     * }
+     */
+    public static void word_count(MemorySegment struct, long fieldValue) {
+        struct.set(word_count$LAYOUT, word_count$OFFSET, fieldValue);
     }
 
     /**

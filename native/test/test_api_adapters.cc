@@ -40,7 +40,6 @@ public:
         aq_error error;
         if (aq_adapter_create(list.data(), list.size(), &made, &error) != AQ_OK) printf("%s\n", error.message);
         CHECK(made != 0);
-        (void)m;
         return made;
     }
 

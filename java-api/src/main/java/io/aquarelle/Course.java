@@ -123,6 +123,7 @@ record Course(Model model, ImageRequest request, Sampler sampler, float[] sigmas
 
     /** The same with the work that it comes to. */
     List<PlannedCall> explain() {
+        model.adapters().use(request.adapters());
         List<StepPlan> plans = plans();
         List<StepPlan> full = run.plan(StepPolicy.FULL);
         Map<StepPlan, Work> known = new HashMap<>();
@@ -142,8 +143,9 @@ record Course(Model model, ImageRequest request, Sampler sampler, float[] sigmas
 
     private Work estimate(StepPlan plan) {
         UNet unet = model.unets().get(plan.unet());
-        int tokens = TextEmbedding.length(request.prompt());
-        int negativeTokens = TextEmbedding.length(request.negativePrompt());
+        PromptWords words = new PromptWords(request.words());
+        int tokens = TextEmbedding.length(request.prompt(), words);
+        int negativeTokens = TextEmbedding.length(request.negativePrompt(), words);
         int others = plan.branches() == Branches.CONDITIONAL ? 0 : Math.max(mixture.branches(), 2) - 1;
         if (others == 0 || tokens == negativeTokens) {
             return unet.estimate(1 + others, height(), width(), tokens, plan.actions());

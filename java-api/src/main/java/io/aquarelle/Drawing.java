@@ -67,9 +67,10 @@ final class Drawing {
         }
         boolean added = !request.controls().isEmpty()
                 || request.speedUp() != null
-                || !request.imagePrompts().isEmpty();
+                || !request.imagePrompts().isEmpty()
+                || !request.adapters().isEmpty();
         if (added && courses.stream().flatMap(it -> it.plans().stream()).anyMatch(it -> it.unet() != 0)) {
-            throw new IllegalArgumentException("control nets, SpeedUpNets and image prompts belong to the model's own"
+            throw new IllegalArgumentException("control nets, SpeedUpNets, image prompts and adapters belong to the model's own"
                     + " UNet; leave them out, or do not switch to another one");
         }
         return courses;
@@ -119,6 +120,7 @@ final class Drawing {
     }
 
     private List<GeneratedImage> images(Pass first, Pass last) {
+        model.adapters().use(request.adapters());
         listener.progress(new Progress(Phase.TEXT, 0, 0, 2));
         TextEmbedding prompt = embed(request.prompt());
         listener.progress(new Progress(Phase.TEXT, 0, 1, 2));
@@ -183,6 +185,7 @@ final class Drawing {
     }
 
     private TextEmbedding embed(String prompt) {
-        return TextEmbedding.of(prompt, model.networks().text(), request.clipSkip(), control);
+        return TextEmbedding.of(
+                prompt, model.networks().text(), new PromptWords(request.words()), request.clipSkip(), control);
     }
 }

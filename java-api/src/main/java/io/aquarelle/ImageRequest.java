@@ -1,6 +1,8 @@
 package io.aquarelle;
 
+import io.aquarelle.model.AdapterUse;
 import io.aquarelle.model.SpeedUpNet;
+import io.aquarelle.model.TextualInversion;
 import io.aquarelle.plan.StepPolicy;
 import io.aquarelle.sampling.RandomSources;
 import io.aquarelle.sampling.SamplerOptions;
@@ -48,6 +50,9 @@ import org.jspecify.annotations.Nullable;
  * @param imageGuidance how strongly models that edit a picture (InstructPix2Pix) keep to it; others take none
  * @param speedUp an adapter that replaces guidance and needs four steps, see {@link Pipeline#speedUpNet}; null for none
  * @param imagePrompts pictures that guide the drawing beside the prompt; empty for none
+ * @param adapters LoRA and its relatives, with their scales; at most 100. With one of baked guidance, {@code guidance} must
+ *     be 1 or that, which comes to the same, and there is no negative prompt
+ * @param words textual inversions: where the prompt or the negative prompt has a word of one, its vectors stand
  */
 public record ImageRequest(
         String prompt,
@@ -75,13 +80,16 @@ public record ImageRequest(
         Variation variation,
         float imageGuidance,
         @Nullable SpeedUpNet speedUp,
-        List<ImagePrompt> imagePrompts) {
+        List<ImagePrompt> imagePrompts,
+        List<AdapterUse> adapters,
+        List<TextualInversion> words) {
     /** How far from a picture to start from, where nothing is said. */
     static final float STRENGTH = 0.75f;
 
     /** How strongly editing models keep to the picture, where nothing is said; as in InstructPix2Pix. */
     private static final float IMAGE_GUIDANCE = 1.5f;
 
+    private static final int MAX_ADAPTERS = 100;
     private static final int MAX_SIDE = Picture.MAX_SIDE;
     private static final int DEFAULT_SIDE = 512;
     private static final int MAX_COUNT = 1000;
@@ -127,6 +135,30 @@ public record ImageRequest(
         schedule = SigmaSchedules.named(schedule, sampler);
         controls = List.copyOf(controls);
         imagePrompts = List.copyOf(imagePrompts);
+        adapters = List.copyOf(adapters);
+        words = List.copyOf(words);
+        requireRange("number of adapters", adapters.size(), 0, MAX_ADAPTERS);
+        guidance = bakedGuidance(adapters, guidance, negativePrompt);
+    }
+
+    /** 1, which is one call a step, where an adapter has guidance in it; else what is asked for. */
+    private static float bakedGuidance(List<AdapterUse> adapters, float guidance, String negativePrompt) {
+        for (AdapterUse use : adapters) {
+            Float baked = use.unetScale() == 0 ? null : use.adapter().bakedGuidance();
+            if (baked == null) {
+                continue;
+            }
+            if (guidance != 1 && guidance != baked) {
+                throw new IllegalArgumentException("guidance is " + guidance + ", but " + use.adapter()
+                        + " has guidance of " + baked + " baked in; ask for 1");
+            }
+            if (!negativePrompt.isEmpty()) {
+                throw new IllegalArgumentException("there is a negative prompt, but " + use.adapter()
+                        + " has guidance by the empty one baked in; leave it out");
+            }
+            guidance = 1;
+        }
+        return guidance;
     }
 
     private static void requirePrompt(String name, String text) {
@@ -187,7 +219,9 @@ public record ImageRequest(
                 .hires(hires)
                 .variation(variation)
                 .imageGuidance(imageGuidance)
-                .imagePrompts(imagePrompts);
+                .imagePrompts(imagePrompts)
+                .adapters(adapters)
+                .words(words);
     }
 
     /** The seed of one picture of the batch: a variation keeps it and counts its own. */
@@ -213,7 +247,8 @@ public record ImageRequest(
         private int suitedWidth = DEFAULT_SIDE;
         private int suitedHeight = DEFAULT_SIDE;
         private int steps = 20;
-        private float guidance = 7;
+        private @Nullable Float guidance;
+        private float suitedGuidance = 7;
         // Short enough to be read and typed again.
         private long seed = ThreadLocalRandom.current().nextInt(Integer.MAX_VALUE);
         private String rng = "cuda";
@@ -235,6 +270,8 @@ public record ImageRequest(
         private float imageGuidance = IMAGE_GUIDANCE;
         private @Nullable SpeedUpNet speedUp;
         private List<ImagePrompt> imagePrompts = List.of();
+        private List<AdapterUse> adapters = List.of();
+        private List<TextualInversion> words = List.of();
 
         private Builder(String prompt) {
             this.prompt = prompt;
@@ -279,8 +316,15 @@ public record ImageRequest(
             return this;
         }
 
+        /** Without this, it is what suits the model, or an adapter that has guidance baked in. */
         public Builder guidance(float value) {
             guidance = value;
+            return this;
+        }
+
+        /** The guidance where none is given. */
+        Builder suitedGuidance(float value) {
+            suitedGuidance = value;
             return this;
         }
 
@@ -387,6 +431,18 @@ public record ImageRequest(
             return this;
         }
 
+        /** LoRA and its relatives, as many as wanted. */
+        public Builder adapters(List<AdapterUse> value) {
+            adapters = value;
+            return this;
+        }
+
+        /** Textual inversions, which count where the prompts have their words. */
+        public Builder words(List<TextualInversion> value) {
+            words = value;
+            return this;
+        }
+
         /**
          * Draws with a SpeedUpNet: what is set after this replaces what it was trained for, four trailing steps of
          * DPM++ 2M without guidance. The negative prompt counts.
@@ -410,7 +466,7 @@ public record ImageRequest(
                     width != null ? width : image != null ? drawable(image.width()) : suitedWidth,
                     height != null ? height : image != null ? drawable(image.height()) : suitedHeight,
                     steps,
-                    guidance,
+                    guidance != null ? guidance : suitedGuidance(),
                     seed,
                     rng,
                     sampler,
@@ -430,7 +486,15 @@ public record ImageRequest(
                     variation,
                     imageGuidance,
                     speedUp,
-                    imagePrompts);
+                    imagePrompts,
+                    adapters,
+                    words);
+        }
+
+        private float suitedGuidance() {
+            boolean baked = adapters.stream()
+                    .anyMatch(use -> use.unetScale() != 0 && use.adapter().bakedGuidance() != null);
+            return baked ? 1 : suitedGuidance;
         }
 
         private static int drawable(int side) {

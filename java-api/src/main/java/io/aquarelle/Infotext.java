@@ -1,11 +1,13 @@
 package io.aquarelle;
 
+import io.aquarelle.model.AdapterUse;
 import io.aquarelle.sampling.RandomSources;
 import io.aquarelle.sampling.Samplers;
 import io.aquarelle.sampling.SigmaSchedules;
 import java.math.BigDecimal;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
@@ -72,7 +74,15 @@ final class Infotext {
             settings.put("Hires upscaler", hires.upscaler().title());
         }
         settings.put("Version", "Aquarelle " + Version.current());
-        return text(request.prompt(), request.negativePrompt(), settings);
+        return text(request.prompt() + tags(request.adapters()), request.negativePrompt(), settings);
+    }
+
+    /** Adapters as A1111 has them in prompts. */
+    private static String tags(List<AdapterUse> adapters) {
+        return adapters.stream()
+                .map(use -> " <lora:" + name(use.adapter().path()) + ":" + number(use.textScale())
+                        + (use.unetScale() == use.textScale() ? "" : ":" + number(use.unetScale())) + ">")
+                .collect(Collectors.joining());
     }
 
     static String text(String prompt, String negativePrompt, Map<String, String> settings) {

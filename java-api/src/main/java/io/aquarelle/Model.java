@@ -22,7 +22,8 @@ record Model(
         Networks networks,
         OtherUNets others,
         NoiseSchedule noiseSchedule,
-        AddOns addOns)
+        AddOns addOns,
+        AdapterSet adapters)
         implements AutoCloseable {
     /**
      * Makes the networks.
@@ -34,13 +35,10 @@ record Model(
         ModelSpec read = ModelSpec.of(checkpoint);
         Networks networks = Networks.open(checkpoint, read, options);
         ModelSpec spec = read.withPrediction(given != null ? given : prediction(read, networks));
+        AddOns addOns = new AddOns(networks.engine(), networks.unet());
+        AdapterSet adapters = new AdapterSet(checkpoint, networks);
         return new Model(
-                checkpoint,
-                spec,
-                networks,
-                new OtherUNets(),
-                noiseSchedule(checkpoint),
-                new AddOns(networks.engine(), networks.unet()));
+                checkpoint, spec, networks, new OtherUNets(), noiseSchedule(checkpoint), addOns, adapters);
     }
 
     /** Trainers of SDXL mark models without signal at the last timestep by a tensor of that name. */
@@ -78,6 +76,7 @@ record Model(
         addOns.close();
         others.close();
         networks.close();
+        adapters.close();
         checkpoint.close();
     }
 }

@@ -1,5 +1,6 @@
 package io.aquarelle;
 
+import io.aquarelle.model.Adapter;
 import io.aquarelle.model.CallControl;
 import io.aquarelle.model.Checkpoint;
 import io.aquarelle.model.ControlNet;
@@ -170,7 +171,7 @@ public final class Pipeline implements AutoCloseable {
         return ImageRequest.builder(prompt)
                 .suitedSize(defaults.width(), defaults.height())
                 .steps(defaults.steps())
-                .guidance(defaults.guidance())
+                .suitedGuidance(defaults.guidance())
                 .sampler(defaults.sampler())
                 .schedule(defaults.schedule())
                 // Models that edit get the picture beside noise alone.
@@ -373,7 +374,9 @@ public final class Pipeline implements AutoCloseable {
                 && request.hires() == null
                 && request.controls().isEmpty()
                 && request.speedUp() == null
-                && request.imagePrompts().isEmpty();
+                && request.imagePrompts().isEmpty()
+                && request.adapters().isEmpty()
+                && request.words().isEmpty();
         if (!plain) {
             throw new IllegalArgumentException("plans are found for pictures that the model draws from noise in one"
                     + " pass, without other pictures and adapters");
@@ -403,6 +406,23 @@ public final class Pipeline implements AutoCloseable {
             cache.write(plan);
             return plan;
         });
+    }
+
+    /**
+     * Whether an adapter fits this model, and what of it does nothing here.
+     *
+     * @return names of its tensors that change nothing, as the model has no such layer or they are of an unknown kind
+     * @throws ModelFormatException if it was made for another kind of model; the message names a tensor
+     * @throws IllegalStateException if the pipeline is closed
+     */
+    public List<String> unused(Adapter adapter) throws ModelFormatException {
+        turn.lock();
+        try {
+            requireOpen();
+            return model.adapters().unused(adapter);
+        } finally {
+            turn.unlock();
+        }
     }
 
     private List<GeneratedImage> generate(ImageRequest request, ProgressListener listener, CallControl control) {

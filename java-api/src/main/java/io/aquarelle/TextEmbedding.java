@@ -19,17 +19,21 @@ record TextEmbedding(float[] hidden, int tokens, float[] pooled) {
     /**
      * Tokenizes, encodes and weighs a prompt.
      *
+     * @param words textual inversions
      * @param clipSkip 1 for the last layer, 2 for the one before, and so on; 0 for what the UNet was trained on
      */
-    static TextEmbedding of(String prompt, List<TextEncoder> encoders, int clipSkip, CallControl control) {
-        PromptTokens tokens = tokenized(prompt);
+    static TextEmbedding of(
+            String prompt, List<TextEncoder> encoders, PromptWords words, int clipSkip, CallControl control) {
+        PromptTokens tokens = tokenized(prompt, words);
         int length = length(tokens);
         int width = 0;
         float[] hidden = {};
         float[] pooled = {};
-        for (TextEncoder encoder : encoders) {
-            int[][] ids = padded(tokens.tokens(), encoder.tower().padding());
-            var encoding = encoder.encode(ids, encoder.tower().skipLayers(clipSkip), control);
+        for (int i = 0; i < encoders.size(); i++) {
+            TextEncoder encoder = encoders.get(i);
+            int[][] ids = padded(tokens.tokens(), encoder.tower().padding(), encoder.vocabulary());
+            float[] vectors = words.vectors(encoders, i);
+            var encoding = encoder.encode(ids, vectors, encoder.tower().skipLayers(clipSkip), control);
             hidden = beside(hidden, width, encoding.hidden(), encoder.width(), length);
             width += encoder.width();
             if (encoder.tower().pooled()) {
@@ -41,12 +45,12 @@ record TextEmbedding(float[] hidden, int tokens, float[] pooled) {
     }
 
     /** How many tokens the embedding of a prompt has, found without computing it. */
-    static int length(String prompt) {
-        return length(tokenized(prompt));
+    static int length(String prompt, PromptWords words) {
+        return length(tokenized(prompt, words));
     }
 
-    private static PromptTokens tokenized(String prompt) {
-        return PromptTokens.of(prompt, ClipTokenizer.instance());
+    private static PromptTokens tokenized(String prompt, PromptWords words) {
+        return PromptTokens.of(prompt, ClipTokenizer.instance(), words.ids());
     }
 
     private static int length(PromptTokens tokens) {
@@ -58,13 +62,14 @@ record TextEmbedding(float[] hidden, int tokens, float[] pooled) {
         return new TextEmbedding(new float[hidden.length], tokens, pooled);
     }
 
-    /** The chunks with {@code padding} behind their first end mark. */
-    private static int[][] padded(int[][] chunks, int padding) {
+    /** The chunks with {@code padding} behind their first end mark, and words' ids behind the vocabulary. */
+    private static int[][] padded(int[][] chunks, int padding, int vocabulary) {
         int[][] result = new int[chunks.length][];
         for (int i = 0; i < chunks.length; i++) {
             int[] chunk = chunks[i].clone();
             int end = 0;
             while (chunk[end] != ClipTokenizer.END) {
+                chunk[end] = PromptWords.idFor(chunk[end], vocabulary);
                 end++;
             }
             Arrays.fill(chunk, end + 1, chunk.length, padding);

@@ -14,7 +14,6 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.function.Predicate;
-import org.jspecify.annotations.Nullable;
 
 /**
  * An open model: the names, types and shapes of its tensors and, mapped into memory, their values. One of
@@ -45,13 +44,13 @@ public final class Checkpoint implements AutoCloseable {
         final ModelContents contents;
         final Map<String, TensorInfo> tensors;
         final Map<String, MemorySegment> copies = new HashMap<>();
-        final @Nullable Checkpoint base;
+        final Runnable closing; // what these tensors need besides
         int checkpoints;
 
-        Mapping(Arena arena, ModelContents contents, @Nullable Checkpoint base) {
+        Mapping(Arena arena, ModelContents contents, Runnable closing) {
             this.arena = arena;
             this.contents = contents;
-            this.base = base;
+            this.closing = closing;
             var infos = new LinkedHashMap<String, TensorInfo>();
             contents.tensors().forEach((name, tensor) -> infos.put(name, tensor.info()));
             tensors = Collections.unmodifiableMap(infos);
@@ -93,7 +92,7 @@ public final class Checkpoint implements AutoCloseable {
             for (ModelFiles.Source file : files.sources()) {
                 parts.add(new CanonicalModel.Part(read(file.path(), arena), file.use()));
             }
-            return new Checkpoint(files.model(), new Mapping(arena, CanonicalModel.of(files.model(), parts), null));
+            return new Checkpoint(files.model(), new Mapping(arena, CanonicalModel.of(files.model(), parts), () -> {}));
         } catch (Throwable e) {
             arena.close();
             throw e;
@@ -102,10 +101,18 @@ public final class Checkpoint implements AutoCloseable {
 
     /** Tensors in {@code arena} in place of this checkpoint's of the same names, which stays open as long as that. */
     Checkpoint with(Map<String, TensorSource> replaced, Arena arena) {
+        return with(replaced, arena, () -> {});
+    }
+
+    /** The same with what is to be done when the last one of it closes. */
+    Checkpoint with(Map<String, TensorSource> replaced, Arena arena, Runnable closing) {
         Checkpoint base = retain();
         var tensors = new LinkedHashMap<>(mapping.contents.tensors());
         tensors.replaceAll((name, tensor) -> replaced.getOrDefault(name, tensor));
-        return new Checkpoint(path, new Mapping(arena, new ModelContents(tensors, mapping.contents.metadata()), base));
+        return new Checkpoint(path, new Mapping(arena, new ModelContents(tensors, mapping.contents.metadata()), () -> {
+            base.close();
+            closing.run();
+        }));
     }
 
     /** Some of this checkpoint's tensors under other names; this stays open as long as that. */
@@ -250,9 +257,7 @@ public final class Checkpoint implements AutoCloseable {
             }
             if (mapping.checkpoints == 1) {
                 mapping.arena.close();
-                if (mapping.base != null) {
-                    mapping.base.close();
-                }
+                mapping.closing.run();
             }
             mapping.checkpoints--;
             closed = true;

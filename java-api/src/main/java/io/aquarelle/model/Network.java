@@ -2,6 +2,8 @@ package io.aquarelle.model;
 
 import io.aquarelle.bindings.Aquarelle;
 import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.util.List;
 import java.util.Locale;
 import java.util.function.Predicate;
 import org.jspecify.annotations.Nullable;
@@ -11,6 +13,7 @@ abstract class Network extends NativeObject {
     private static final int PROFILE_BYTES = 1 << 17;
 
     private final Checkpoint checkpoint;
+    private List<FittedAdapter> adapters = List.of(); // which native code reads from
 
     /** Makes the native network; {@code name} is what messages call it. */
     Network(String name, Weights weights, NativeCalls.Creation creation) throws ModelFormatException {
@@ -56,6 +59,31 @@ abstract class Network extends NativeObject {
         checkpoint.unload(names);
     }
 
+    /**
+     * Has the network compute with adapters from its next call on, in place of those that it had; none are its weights
+     * alone. Text encoders and UNets take any.
+     *
+     * @param scales as many, what each adapter's changes are multiplied by
+     * @throws IllegalArgumentException if one does not fit; the network stays as it was
+     * @throws InsufficientMemoryException if copies of changed weights do not fit into memory
+     */
+    public final synchronized void adapt(List<FittedAdapter> fitted, List<Float> scales) {
+        if (fitted.size() != scales.size()) {
+            throw new IllegalArgumentException(fitted.size() + " adapters have " + scales.size() + " scales");
+        }
+        long self = handle();
+        NativeCalls.run((arena, error) -> {
+            MemorySegment handles = arena.allocate(ValueLayout.JAVA_LONG, Math.max(1, fitted.size()));
+            MemorySegment factors = arena.allocate(ValueLayout.JAVA_FLOAT, Math.max(1, fitted.size()));
+            for (int i = 0; i < fitted.size(); i++) {
+                handles.setAtIndex(ValueLayout.JAVA_LONG, i, fitted.get(i).handle());
+                factors.setAtIndex(ValueLayout.JAVA_FLOAT, i, scales.get(i));
+            }
+            return Aquarelle.aq_adapt(self, handles, factors, fitted.size(), error);
+        });
+        adapters = List.copyOf(fitted);
+    }
+
     static MemorySegment segment(@Nullable CallControl control) {
         return control == null ? MemorySegment.NULL : control.segment();
     }
@@ -92,6 +120,7 @@ abstract class Network extends NativeObject {
 
     @Override
     final void release() {
+        adapters = List.of();
         checkpoint.close();
     }
 }

@@ -6,7 +6,13 @@ import java.lang.foreign.ValueLayout;
 import java.util.List;
 
 /** A tensor and where its values come from. Nothing is computed or copied before {@link #values} asks for it. */
-sealed interface TensorSource {
+sealed interface TensorSource
+        permits TensorSource.Plain,
+                TensorSource.Relabelled,
+                TensorSource.Joined,
+                TensorSource.Strided,
+                TensorSource.Transposed,
+                AdapterMerge.Merged {
     int ALIGNMENT = 64;
 
     TensorInfo info();

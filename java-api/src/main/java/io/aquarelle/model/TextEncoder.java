@@ -98,7 +98,16 @@ public final class TextEncoder extends Network {
      * @param control to cancel the call, or null
      * @throws IllegalArgumentException if an id or a length is out of range
      */
-    public synchronized Encoding encode(int[][] tokens, int skipLayers, @Nullable CallControl control) {
+    public Encoding encode(int[][] tokens, int skipLayers, @Nullable CallControl control) {
+        return encode(tokens, new float[0], skipLayers, control);
+    }
+
+    /**
+     * The same with token embeddings beside the vocabulary's, for textual inversion.
+     *
+     * @param words embeddings [words][width] of the ids from {@link #vocabulary} on
+     */
+    public synchronized Encoding encode(int[][] tokens, float[] words, int skipLayers, @Nullable CallControl control) {
         int length = tokens.length == 0 ? 0 : tokens[0].length;
         for (int[] chunk : tokens) {
             requireLength("a chunk of tokens", chunk.length, length);
@@ -122,6 +131,8 @@ public final class TextEncoder extends Network {
             aq_text_encoder_call.length(call, length);
             aq_text_encoder_call.skip_layers(call, skipLayers);
             aq_text_encoder_call.final_norm(call, tower.finalNorm() ? 1 : 0);
+            aq_text_encoder_call.words(call, NativeCalls.copy(arena, words));
+            aq_text_encoder_call.word_count(call, words.length / width);
             int status = Aquarelle.aq_text_encoder_encode(self, call, segment(control), error);
             MemorySegment.copy(hiddenResult, ValueLayout.JAVA_FLOAT, 0, hidden, 0, hidden.length);
             MemorySegment.copy(pooledResult, ValueLayout.JAVA_FLOAT, 0, pooled, 0, pooled.length);

@@ -232,6 +232,7 @@ final class TorchObjects implements Unpickler.Builder {
                     path, "holds no dictionary of tensors; save it again as torch.save(model.state_dict(), FILE)");
         }
         Dict state = top.get("state_dict") instanceof Dict nested ? nested : top;
+        state = top.get("string_to_param") instanceof Dict words ? words : state; // A1111's textual inversions
         var tensors = new LinkedHashMap<String, TensorSource>();
         long copied = 0;
         for (int i = 0; i < state.keys.size(); i++) {

@@ -2,7 +2,15 @@ package io.aquarelle.text;
 
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Comparator;
 import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+import java.util.function.IntConsumer;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import java.util.stream.Collectors;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A prompt as the text encoder takes it: chunks of 77 token ids and as many weights.
@@ -36,13 +44,22 @@ public record PromptTokens(int[][] tokens, float[][] weights) {
 
     /** Parses {@code prompt} by {@link PromptSyntax}, tokenizes each run of one weight by itself, and cuts chunks. */
     public static PromptTokens of(String prompt, ClipTokenizer tokenizer) {
+        return of(prompt, tokenizer, Map.of());
+    }
+
+    /**
+     * The same with words that have token ids of their own (textual inversion). A word counts in any case, but not as a part
+     * of a longer one; where several would do, the longest.
+     *
+     * @param words ids by word
+     */
+    public static PromptTokens of(String prompt, ClipTokenizer tokenizer, Map<String, int[]> words) {
+        Words known = new Words(tokenizer, words);
         Chunks chunks = new Chunks();
         for (List<WeightedText> part : PromptSyntax.parse(prompt)) {
             chunks.endChunk();
             for (WeightedText run : part) {
-                for (int token : tokenizer.encode(run.text())) {
-                    chunks.add(token, run.weight());
-                }
+                known.encode(run.text(), token -> chunks.add(token, run.weight()));
             }
         }
         return chunks.toPrompt();
@@ -71,6 +88,41 @@ public record PromptTokens(int[][] tokens, float[][] weights) {
             paddedWeights[i] = Chunks.emptyWeights();
         }
         return new PromptTokens(paddedTokens, paddedWeights);
+    }
+
+    /** A tokenizer that knows some words. */
+    private static final class Words {
+        private final ClipTokenizer tokenizer;
+        private final Map<String, int[]> ids = new TreeMap<>(String.CASE_INSENSITIVE_ORDER);
+        private final @Nullable Pattern any;
+
+        Words(ClipTokenizer tokenizer, Map<String, int[]> words) {
+            this.tokenizer = tokenizer;
+            ids.putAll(words);
+            String longestFirst = words.keySet().stream()
+                    .sorted(Comparator.comparingInt(String::length).reversed())
+                    .map(Pattern::quote)
+                    .collect(Collectors.joining("|"));
+            any = words.isEmpty()
+                    ? null
+                    : Pattern.compile(
+                            "(?<![\\p{L}\\p{N}_])(?:" + longestFirst + ")(?![\\p{L}\\p{N}_])",
+                            Pattern.CASE_INSENSITIVE);
+        }
+
+        void encode(String text, IntConsumer tokens) {
+            int start = 0;
+            if (any != null) {
+                Matcher matcher = any.matcher(text);
+                while (matcher.find()) {
+                    Arrays.stream(tokenizer.encode(text.substring(start, matcher.start())))
+                            .forEach(tokens);
+                    Arrays.stream(ids.get(matcher.group())).forEach(tokens);
+                    start = matcher.end();
+                }
+            }
+            Arrays.stream(tokenizer.encode(text.substring(start))).forEach(tokens);
+        }
     }
 
     /** Collects tokens; a chunk is begun when its first token comes. */

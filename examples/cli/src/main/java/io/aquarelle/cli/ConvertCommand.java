@@ -1,8 +1,10 @@
 package io.aquarelle.cli;
 
+import io.aquarelle.model.AdapterMerge;
 import io.aquarelle.model.Checkpoint;
 import io.aquarelle.model.Conversion;
 import io.aquarelle.model.DataType;
+import io.aquarelle.model.ModelFormatException;
 import io.aquarelle.model.StoredTypes;
 import io.aquarelle.model.StoredTypes.Choice;
 import io.aquarelle.model.StoredTypes.Rule;
@@ -60,6 +62,12 @@ final class ConvertCommand extends SubCommand {
             description = "Store convolution kernels as f16 in place of a quantised type, for stable-diffusion.cpp.")
     private boolean keepKernels;
 
+    @Option(
+            names = "--lora",
+            paramLabel = "FILE[:SCALE]",
+            description = "Add a LoRA, LoHa, LoKr or DoRA to the weights; as often as wanted.")
+    private List<String> adapters = List.of();
+
     @Option(names = "--json", description = "Print one JSON object instead of text.")
     private boolean json;
 
@@ -91,7 +99,7 @@ final class ConvertCommand extends SubCommand {
         OutputFile.requireWritable(List.of(out));
         List<Choice> choices;
         files.requireNoSteps();
-        try (Checkpoint model = files.open(model());
+        try (Checkpoint model = merged(files.open(model()));
                 ProgressBar bar = context.progressBar()) {
             choices = Conversion.write(model, types, out, (bytes, total) -> bar.showBytes("convert", bytes, total));
         }
@@ -104,6 +112,19 @@ final class ConvertCommand extends SubCommand {
             print("%s  %.2f GB  %.1f s", out, Files.size(out) / 1e9, seconds);
         }
         return Main.DONE;
+    }
+
+    /** The model with the adapters in its weights. */
+    private Checkpoint merged(Checkpoint model) {
+        if (adapters.isEmpty()) {
+            return model;
+        }
+        try (model) {
+            return AdapterMerge.of(
+                    model, adapters.stream().map(AdapterOptions::fileAndScale).toList());
+        } catch (ModelFormatException e) {
+            throw new BadInputException(e);
+        }
     }
 
     private Path model() {

@@ -8,6 +8,7 @@ import io.aquarelle.PlannedCall;
 import io.aquarelle.Progress.Phase;
 import io.aquarelle.model.EngineOptions;
 import io.aquarelle.model.NativeRuntime;
+import io.aquarelle.model.TextualInversion;
 import io.aquarelle.plan.Work;
 import io.aquarelle.sampling.Prediction;
 import io.aquarelle.sampling.RandomSources;
@@ -157,6 +158,9 @@ final class GenerateCommand extends ModelCommand {
     private Path output = Path.of("out.png");
 
     @ArgGroup(validate = false)
+    private AdapterOptions adapters = new AdapterOptions();
+
+    @ArgGroup(validate = false)
     private PlanOptions plan = new PlanOptions();
 
     @ArgGroup(validate = false)
@@ -172,6 +176,7 @@ final class GenerateCommand extends ModelCommand {
     private ImagePromptOptions imagePrompt = new ImagePromptOptions();
 
     private final Map<Path, Picture> pictures = new HashMap<>();
+    private List<TextualInversion> words = List.of();
 
     GenerateCommand(Context context) {
         super(context);
@@ -204,7 +209,11 @@ final class GenerateCommand extends ModelCommand {
     public Integer call() throws IOException {
         long start = System.nanoTime();
         // Wrong options come to light before the model is read.
-        request(ImageRequest.builder(prompt()));
+        adapters.read();
+        String text = adapters.withoutTags("--prompt", prompt());
+        negativePrompt = adapters.withoutTags("--negative-prompt", negativePrompt);
+        words = adapters.words(text, negativePrompt);
+        request(ImageRequest.builder(text));
         control.requireFit(this::picture);
         imagePrompt.requireFit();
         OutputFile.requireEnding(output, ".png");
@@ -222,9 +231,10 @@ final class GenerateCommand extends ModelCommand {
                 tell("%s: %s, threads %d", model, pipeline.spec().family().title(), threads);
                 context.interrupt().onRequest(pipeline::cancel);
                 UNetOption.open(plan().unets(), pipeline);
-                ImageRequest.Builder suited = speedUp.open(pipeline, pipeline.request(prompt()));
+                adapters.requireFit(pipeline, context);
+                ImageRequest.Builder suited = speedUp.open(pipeline, pipeline.request(text));
                 imagePrompt.open(pipeline, control.open(pipeline, suited, this::picture), this::picture);
-                ImageRequest request = request(suited);
+                ImageRequest request = adapters.beside(request(suited));
                 if (plan.auto() != null) {
                     request = plan.found(pipeline, request, bar);
                     bar.clear();
@@ -307,6 +317,7 @@ final class GenerateCommand extends ModelCommand {
     /** The request with all that was asked for. */
     private ImageRequest request(ImageRequest.Builder request) {
         set(request, "--prompt", it -> {});
+        set(request, "--lora", it -> it.adapters(adapters.adapters()).words(words));
         setSize(request);
         set(request, "--negative-prompt", it -> it.negativePrompt(negativePrompt));
         set(request, "--steps", steps, ImageRequest.Builder::steps);
@@ -350,7 +361,7 @@ final class GenerateCommand extends ModelCommand {
     private Pipeline open(Path model, ProgressBar bar) {
         EngineOptions options = engineOptions();
         try {
-            return Pipeline.open(openModel(model, bar), options, prediction);
+            return Pipeline.open(adapters.merged(openModel(model, bar)), options, prediction);
         } catch (IOException e) {
             throw new BadInputException(e);
         }

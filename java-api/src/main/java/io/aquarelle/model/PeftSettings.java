@@ -1,0 +1,52 @@
+package io.aquarelle.model;
+
+import java.nio.file.Path;
+import java.util.Map;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * What PEFT writes of its settings into a safetensors file's metadata: a JSON object of {@code NETWORK.lora_alpha} and the
+ * like. It has them in place of tensors of alpha.
+ */
+final class PeftSettings {
+    private static final String KEY = "lora_adapter_metadata";
+    private static final PeftSettings NONE = new PeftSettings(Map.of());
+
+    private final Map<?, ?> values;
+
+    private PeftSettings(Map<?, ?> values) {
+        this.values = values;
+    }
+
+    static PeftSettings of(Path path, Map<String, String> metadata) throws ModelFormatException {
+        String text = metadata.get(KEY);
+        if (text == null) {
+            return NONE;
+        }
+        try {
+            return Json.parse(text) instanceof Map<?, ?> map ? new PeftSettings(map) : NONE;
+        } catch (Json.SyntaxException e) {
+            throw new ModelFormatException(path, "has metadata " + KEY + " that is not valid JSON: " + e.getMessage());
+        }
+    }
+
+    /** Alpha over rank, or over its root with rank stabilisation (Kalajdzievski, arXiv 2312.03732). */
+    float factor(String module, long rank) {
+        int dot = module.indexOf('.');
+        String network = dot < 0 ? module : module.substring(0, dot);
+        Double alpha = number(network + ".lora_alpha");
+        if (values.get(network + ".alpha_pattern") instanceof Map<?, ?> pattern && dot >= 0) {
+            Object own = pattern.get(module.substring(dot + 1));
+            alpha = own instanceof Number number ? Double.valueOf(number.doubleValue()) : alpha;
+        }
+        if (alpha == null) {
+            return 1;
+        }
+        boolean stabilised = Boolean.TRUE.equals(values.get(network + ".use_rslora"));
+        return (float) (alpha / (stabilised ? Math.sqrt(rank) : rank));
+    }
+
+    private @Nullable Double number(String key) {
+        return values.get(key) instanceof Number number ? number.doubleValue() : null;
+    }
+}

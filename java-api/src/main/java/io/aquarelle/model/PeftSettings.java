@@ -2,7 +2,6 @@ package io.aquarelle.model;
 
 import java.nio.file.Path;
 import java.util.Map;
-import org.jspecify.annotations.Nullable;
 
 /**
  * What PEFT writes of its settings into a safetensors file's metadata: a JSON object of {@code NETWORK.lora_alpha} and the
@@ -32,21 +31,20 @@ final class PeftSettings {
 
     /** Alpha over rank, or over its root with rank stabilisation (Kalajdzievski, arXiv 2312.03732). */
     float factor(String module, long rank) {
+        // Of a network alone, PEFT writes names without the network's.
         int dot = module.indexOf('.');
-        String network = dot < 0 ? module : module.substring(0, dot);
-        Double alpha = number(network + ".lora_alpha");
-        if (values.get(network + ".alpha_pattern") instanceof Map<?, ?> pattern && dot >= 0) {
-            Object own = pattern.get(module.substring(dot + 1));
-            alpha = own instanceof Number number ? Double.valueOf(number.doubleValue()) : alpha;
+        String own = dot < 0 ? "" : module.substring(0, dot + 1);
+        String network =
+                values.keySet().stream().anyMatch(key -> key instanceof String name && name.startsWith(own)) ? own : "";
+        Double alpha = values.get(network + "lora_alpha") instanceof Number number ? number.doubleValue() : null;
+        if (values.get(network + "alpha_pattern") instanceof Map<?, ?> pattern) {
+            Object other = pattern.get(module.substring(network.length()));
+            alpha = other instanceof Number number ? Double.valueOf(number.doubleValue()) : alpha;
         }
         if (alpha == null) {
             return 1;
         }
-        boolean stabilised = Boolean.TRUE.equals(values.get(network + ".use_rslora"));
+        boolean stabilised = Boolean.TRUE.equals(values.get(network + "use_rslora"));
         return (float) (alpha / (stabilised ? Math.sqrt(rank) : rank));
-    }
-
-    private @Nullable Double number(String key) {
-        return values.get(key) instanceof Number number ? number.doubleValue() : null;
     }
 }

@@ -109,7 +109,7 @@ record Course(Model model, ImageRequest request, Sampler sampler, float[] sigmas
                         2,
                         request.height() / model.networks().vae().factor(),
                         request.width() / model.networks().vae().factor(),
-                        TextEmbedding.length(request.prompt()),
+                        TextEmbedding.length(request.prompt(), new PromptWords(request.words())),
                         plan.actions())
                 .multiplyAdds();
         StepPlan full = StepPlan.full(Branches.BOTH, units.size());

@@ -119,8 +119,8 @@ final class Pass implements AutoCloseable {
     /** A picture in the pass' size, encoded. */
     StartPicture startFrom(Picture picture) {
         Autoencoder vae = networks.vae();
-        float[] moments = vae.encode(
-                picture.planes(), 1, course.height(), course.width(), request.maxMemory(), control);
+        float[] moments =
+                vae.encode(picture.planes(), 1, course.height(), course.width(), request.maxMemory(), control);
         return new StartPicture(moments, model.spec().latentScale(), cells());
     }
 
@@ -145,8 +145,8 @@ final class Pass implements AutoCloseable {
                 System.arraycopy(drawn, 0, beside, 0, cells);
             }
             if (networks.vae().hasEncoder()) {
-                float[] moments = networks.vae().encode(
-                                unmasked(), 1, course.height(), course.width(), request.maxMemory(), control);
+                float[] moments = networks.vae()
+                        .encode(unmasked(), 1, course.height(), course.width(), request.maxMemory(), control);
                 for (int i = 0; i < latent; i++) {
                     beside[cells + i] = moments[i] * model.spec().latentScale();
                 }
@@ -217,8 +217,8 @@ final class Pass implements AutoCloseable {
         for (int i = 0; i < unscaled.length; i++) {
             unscaled[i] /= model.spec().latentScale();
         }
-        float[] planes = networks.vae().decode(
-                        unscaled, 1, course.height(), course.width(), request.maxMemory(), control);
+        float[] planes =
+                networks.vae().decode(unscaled, 1, course.height(), course.width(), request.maxMemory(), control);
         for (float value : planes) {
             if (!Float.isFinite(value)) {
                 throw new IllegalStateException(model.checkpoint().path()

@@ -109,7 +109,8 @@ class PassesTest {
     }
 
     private static Condition condition(Model of, String prompt) {
-        TextEmbedding text = TextEmbedding.of(prompt, of.networks().text(), 0, new CallControl());
+        TextEmbedding text =
+                TextEmbedding.of(prompt, of.networks().text(), new PromptWords(List.of()), 0, new CallControl());
         return Condition.ofText(text.hidden(), text.tokens());
     }
 

@@ -124,7 +124,8 @@ public final class Checkpoint implements AutoCloseable {
         });
         Checkpoint base = retain();
         return new Checkpoint(
-                path, new Mapping(Arena.ofShared(), new ModelContents(tensors, mapping.contents.metadata()), base));
+                path,
+                new Mapping(Arena.ofShared(), new ModelContents(tensors, mapping.contents.metadata()), base::close));
     }
 
     private static ModelContents read(Path file, Arena arena) throws IOException {

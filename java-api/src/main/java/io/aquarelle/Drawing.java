@@ -70,8 +70,9 @@ final class Drawing {
                 || !request.imagePrompts().isEmpty()
                 || !request.adapters().isEmpty();
         if (added && courses.stream().flatMap(it -> it.plans().stream()).anyMatch(it -> it.unet() != 0)) {
-            throw new IllegalArgumentException("control nets, SpeedUpNets, image prompts and adapters belong to the model's own"
-                    + " UNet; leave them out, or do not switch to another one");
+            throw new IllegalArgumentException(
+                    "control nets, SpeedUpNets, image prompts and adapters belong to the model's own"
+                            + " UNet; leave them out, or do not switch to another one");
         }
         return courses;
     }

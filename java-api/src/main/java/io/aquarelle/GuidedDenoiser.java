@@ -63,8 +63,7 @@ final class GuidedDenoiser implements Denoiser, AutoCloseable {
         this.added = added;
         this.control = control;
         controls.restart();
-        stores =
-                plans.stream().anyMatch(plan -> plan.actions().stream().anyMatch(action -> action == Action.STORE));
+        stores = plans.stream().anyMatch(plan -> plan.actions().stream().anyMatch(action -> action == Action.STORE));
     }
 
     /** Evaluations of the UNet so far, a guided step counting as two. */

@@ -37,8 +37,7 @@ record Model(
         ModelSpec spec = read.withPrediction(given != null ? given : prediction(read, networks));
         AddOns addOns = new AddOns(networks.engine(), networks.unet());
         AdapterSet adapters = new AdapterSet(checkpoint, networks);
-        return new Model(
-                checkpoint, spec, networks, new OtherUNets(), noiseSchedule(checkpoint), addOns, adapters);
+        return new Model(checkpoint, spec, networks, new OtherUNets(), noiseSchedule(checkpoint), addOns, adapters);
     }
 
     /** Trainers of SDXL mark models without signal at the last timestep by a tensor of that name. */

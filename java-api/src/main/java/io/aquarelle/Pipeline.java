@@ -347,7 +347,9 @@ public final class Pipeline implements AutoCloseable {
      * @throws IllegalArgumentException if the layers do not come to the share
      */
     public TemporalExperts randomExperts(ImageRequest request, int experts, double share, long seed) {
-        return taken(new CallControl(), control -> Course.of(request, model).getFirst().randomExperts(experts, share, seed));
+        return taken(
+                new CallControl(),
+                control -> Course.of(request, model).getFirst().randomExperts(experts, share, seed));
     }
 
     /**

@@ -35,7 +35,7 @@ public:
         return t;
     }
 
-    aq_handle create(const nano &m) const {
+    aq_handle create(const nano &) const {
         aq_handle made = 0;
         aq_error error;
         if (aq_adapter_create(list.data(), list.size(), &made, &error) != AQ_OK) printf("%s\n", error.message);
@@ -131,7 +131,7 @@ public:
             t.size = v.size() * 4;
             t.type = 0;
         }
-        const aq_unet_options unet_options = {unet_prefix, m.kind.heads, m.kind.head_width};
+        const aq_unet_options unet_options = {unet_prefix, m.kind.heads, m.kind.head_width, AQ_ROUTER_SIGMOID};
         const aq_text_encoder_options text_options = {m.kind.text_prefixes.back(), 4, AQ_GELU_AUTO};
         m.must(aq_weights_create(tensors.data(), tensors.size(), &weights_, nullptr));
         m.must(aq_unet_create(m.engine, weights_, &unet_options, &unet, nullptr));

@@ -16,7 +16,6 @@ import io.aquarelle.model.NanoModel;
 import io.aquarelle.model.UNet;
 import io.aquarelle.model.UNet.Condition;
 import io.aquarelle.model.Weights;
-import io.aquarelle.plan.Adaptation;
 import io.aquarelle.plan.Branches;
 import io.aquarelle.plan.Call;
 import io.aquarelle.plan.CallSelection;
@@ -254,7 +253,13 @@ class SwitchedPipelineTest {
             start[i] = (float) noise[i];
             noise[i] = start[i];
         }
-        try (Networks networks = new Networks()) {
+        try (Networks networks = new Networks();
+                Model model = Model.open(Checkpoint.open(full), EngineOptions.ofThreads(1), Prediction.EPS);
+                Controls none = new Controls(model.networks().unet(), List.of(), 8, 8, 8)) {
+            model.addUNet(Checkpoint.open(small));
+            var branches = List.of(
+                    new Guidance.Branch(networks.prompt, new float[0]),
+                    new Guidance.Branch(networks.negative, new float[0]));
             List<Call> calls = CallRecorder.calls(Samplers.byName("dpm++2m"), sigmas, networks.schedule);
             Run run = new Run(calls, List.of(networks.unets[0].units(), networks.unets[1].units()), true);
             for (StepPolicy policy : List.of(
@@ -263,25 +268,20 @@ class SwitchedPipelineTest {
                     on(1, 2, 4),
                     new SelectiveGuidance(CallSelection.lastPercent(50)),
                     on(1, 1, 2).then(new SelectiveGuidance(CallSelection.listed("2,4-"))))) {
-                List<StepPlan> plans = run.plan(policy);
-                List<Step> steps = plans.stream()
+                List<Step> steps = run.plan(policy).stream()
                         .map(plan -> new Step(plan.unet(), plan.branches() == Branches.BOTH))
                         .toList();
                 double[] expected = multistep(networks, noise, sigmas, steps);
+                ImageRequest request = ImageRequest.builder("")
+                        .size(64, 64)
+                        .sampler("dpm++2m")
+                        .plan(policy)
+                        .build();
+                Course course =
+                        new Course(model, request, Samplers.byName("dpm++2m"), sigmas, Mixture.of(request, model), run);
                 try (var denoiser = new GuidedDenoiser(
-                        List.of(networks.unets),
-                        Prediction.EPS,
-                        networks.schedule,
-                        networks.prompt,
-                        networks.negative,
-                        7,
-                        new float[0],
-                        8,
-                        8,
-                        plans,
-                        Adaptation.NONE,
-                        new CallControl())) {
-                    float[] latent = Samplers.byName("dpm++2m")
+                        model, course, new Guidance(branches, 7, 1), none, List.of(), new CallControl())) {
+                    float[] latent = course.sampler()
                             .sample(denoiser, start.clone(), sigmas, float[]::new, (step, denoised) -> {});
                     double largest =
                             Arrays.stream(expected).map(Math::abs).max().orElseThrow();

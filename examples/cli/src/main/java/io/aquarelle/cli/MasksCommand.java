@@ -38,7 +38,7 @@ final class MasksCommand extends ModelCommand {
 
     @Override
     public Integer call() throws IOException {
-        Path model = requireModel();
+        Path model = model();
         requireNoSteps();
         OutputFile.requireEnding(out, ".safetensors");
         OutputFile.requireWritable(List.of(out));

@@ -435,8 +435,8 @@ TEST(hostile_plans_are_refused) {
         refused("action_count");
     }
     call.action_count = plan.size();
-    plan[3] = 4;
-    refused("an action is 4");
+    plan[3] = 5;
+    refused("an action is 5");
     plan[3] = AQ_COMPUTE;
     for (size_t i = 0; i < p.units.size(); i++) {
         if (p.units[i].skippable) continue;

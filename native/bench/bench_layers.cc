@@ -108,14 +108,15 @@ options read_options(int count, char **words) {
 // What all layers are measured with.
 struct bench_state {
     explicit bench_state(const options &o)
-        : opt(o), workers(o.threads), pool(o.threads), weights(o.type),
+        : opt(o),
+          workers(o.threads),
+          pool(o.threads),
+          weights(o.type),
           f16(o.type == GGML_TYPE_F16 ? nullptr : new weight_ring(GGML_TYPE_F16)) {}
 
     // F16 for rows that are no whole blocks of the type asked for.
     weight_ring &ring(int64_t cols) { return weights.fits(cols) || !f16 ? weights : *f16; }
-    weight_ring &ring_of_convolutions_in_ggml() {
-        return f16 && ggml_is_quantized(weights.type()) ? *f16 : weights;
-    }
+    weight_ring &ring_of_convolutions_in_ggml() { return f16 && ggml_is_quantized(weights.type()) ? *f16 : weights; }
 
     const options &opt;
     team workers;
@@ -145,7 +146,15 @@ aq::gemm_args product_args(bench_state &s, const layer &l) {
         g.offset = g.scale + batch * l.inputs;
         g.silu = true;
     }
-    g.view = {taps, taps, l.stride, l.upsample, pad, pad, (int32_t)l.height, (int32_t)l.width, (int32_t)l.out_height(),
+    g.view = {taps,
+              taps,
+              l.stride,
+              l.upsample,
+              pad,
+              pad,
+              (int32_t)l.height,
+              (int32_t)l.width,
+              (int32_t)l.out_height(),
               (int32_t)l.out_width()};
     g.weights = s.ring(weight_columns(l)).matrix(l.outputs, weight_columns(l));
     g.c = s.output.floats(rows * l.outputs);
@@ -161,14 +170,16 @@ contender product_by(bench_state &s, const aq::gemm_args &args, int tile) {
     std::string name = args.view.kernel_h == 1 ? "gemm" : "direct";
     if (tile > 0) name = args.view.upsample == 2 ? "F(4,2)" : "F(" + std::to_string(tile) + ",3)";
     const int64_t scratch = tile == 0 ? k.gemm_scratch(args) : k.winograd_scratch(args, tile);
-    return {name, [&s, &k, now = args, tile, scratch]() mutable {
+    return {name,
+            [&s, &k, now = args, tile, scratch]() mutable {
                 now.weights.data = s.ring(now.weights.cols).next(now.weights.rows, now.weights.cols);
                 const auto job = [&](const aq::worker &w) {
                     if (tile == 0) k.gemm(now, w);
                     else k.winograd(now, tile, w);
                 };
                 return s.workers.run(job, scratch);
-            }, {}};
+            },
+            {}};
 }
 
 contender attention_by(bench_state &s, const layer &l) {
@@ -185,14 +196,15 @@ contender attention_by(bench_state &s, const layer &l) {
     t.heads = l.heads;
     t.head_width = l.inputs / l.heads;
     const int64_t scratch = k.attention_scratch(t);
-    return {"blocked", [&s, &k, t, scratch] {
-                return s.workers.run([&](const aq::worker &w) { k.attention(t, w); }, scratch);
-            }, {}};
+    return {"blocked",
+            [&s, &k, t, scratch] { return s.workers.run([&](const aq::worker &w) { k.attention(t, w); }, scratch); },
+            {}};
 }
 
 contender fma_peak(bench_state &s, double *flops) {
     *flops = 0;
-    return {"peak", [&s, flops] {
+    return {"peak",
+            [&s, flops] {
                 std::vector<double> done((size_t)s.workers.size());
                 const auto job = [&](const aq::worker &w) {
                     done[(size_t)w.index] = fma_loop(s.opt.kernels->set, 100000, w.scratch);
@@ -201,7 +213,8 @@ contender fma_peak(bench_state &s, double *flops) {
                 *flops = 0;
                 for (const double d : done) *flops += d;
                 return seconds;
-            }, {}};
+            },
+            {}};
 }
 
 struct row {
@@ -345,7 +358,10 @@ int main(int count, char **words) {
     bench_state s(o);
     printf("%s kernels, %d threads, %s weights", o.kernels->name, o.threads, ggml_type_name(o.type));
     if (o.ggml) {
-        printf("; ggml with%s%s%s%s", ggml_cpu_has_avx512() ? " AVX-512" : ggml_cpu_has_avx2() ? " AVX2" : "",
+        printf("; ggml with%s%s%s%s",
+               ggml_cpu_has_avx512() ? " AVX-512"
+               : ggml_cpu_has_avx2() ? " AVX2"
+                                     : "",
                ggml_cpu_has_neon() ? " NEON" : "", ggml_cpu_has_llamafile() ? " llamafile" : "",
                ggml_cpu_has_avx2() || ggml_cpu_has_neon() ? "" : " the plain processor: no fair opponent");
     }

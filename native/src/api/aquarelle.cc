@@ -129,20 +129,27 @@ private:
     std::unique_lock<std::mutex> lock_;
 };
 
-template <class Network, class... Arguments>
-void create(aq_handle on, aq_handle from, const char *prefix, aq_handle *result, Arguments... arguments) {
+// `On` is what it belongs to: an engine, or a UNet.
+template <class Made, class On = engine, class... Arguments>
+std::shared_ptr<Made> create(aq_handle on, aq_handle from, const char *prefix, aq_handle *result,
+                             Arguments... arguments) {
     need(prefix, "prefix");
     need(result, "result");
     *result = 0;
-    auto made = std::make_shared<Network>(get<engine>(on), get<const weights>(from), prefix, arguments...);
-    *result = handle_table::instance().add(std::move(made));
+    auto made = std::make_shared<Made>(get<On>(on), get<const weights>(from), prefix, arguments...);
+    *result = handle_table::instance().add(made);
+    return made;
+}
+
+void need_size(int32_t batch, int32_t height, int32_t width) {
+    need_range(batch, 1, most_batch, "batch");
+    need_range(height, 1, most_side, "height");
+    need_range(width, 1, most_side, "width");
 }
 
 // The sizes of a call and what it does with units.
 void check_plan(const aq_unet_call *call, const aq_unet_info &info) {
-    need_range(call->batch, 1, most_batch, "batch");
-    need_range(call->height, 1, most_side, "height");
-    need_range(call->width, 1, most_side, "width");
+    need_size(call->batch, call->height, call->width);
     need_range(call->tokens, 1, most_tokens, "tokens");
     if (call->actions == nullptr) return;
     need_count(call->action_count, (uint64_t)info.units, "action_count");
@@ -219,9 +226,7 @@ void need_half(const aq_vae_info &info, bool encoder) {
 
 void check_vae_size(const aq_vae_call *call) {
     need(call, "call");
-    need_range(call->batch, 1, most_batch, "batch");
-    need_range(call->height, 1, most_side, "height");
-    need_range(call->width, 1, most_side, "width");
+    need_size(call->batch, call->height, call->width);
 }
 
 void check_vae_call(const aq_vae_call *call, int64_t input_channels, int64_t input_factor, int64_t output_channels,
@@ -540,13 +545,9 @@ aq_status aq_attention_adapter_create(aq_handle of, aq_handle from, const aq_att
                                       aq_handle *result, int32_t *width, aq_error *error) {
     return guarded(error, [&] {
         need(options, "options");
-        need(options->prefix, "prefix");
-        need(result, "result");
         need(width, "width");
-        *result = 0;
-        auto made = std::make_shared<attention_adapter>(get<unet>(of), get<const weights>(from), options->prefix);
+        const auto made = create<attention_adapter, unet>(of, from, options->prefix, result);
         *width = (int32_t)made->layers->width;
-        *result = handle_table::instance().add(std::move(made));
     });
 }
 
@@ -554,11 +555,7 @@ aq_status aq_control_net_create(aq_handle of, aq_handle from, const aq_control_n
                                 aq_error *error) {
     return guarded(error, [&] {
         need(options, "options");
-        need(options->prefix, "prefix");
-        need(result, "result");
-        *result = 0;
-        auto made = std::make_shared<control_net>(get<unet>(of), get<const weights>(from), options->prefix);
-        *result = handle_table::instance().add(std::move(made));
+        create<control_net, unet>(of, from, options->prefix, result);
     });
 }
 
@@ -581,9 +578,7 @@ aq_status aq_control_net_evaluate(aq_handle handle, const aq_control_net_call *c
         need(call->context, "context");
         need(call->hint, "hint");
         need(call->residuals, "residuals");
-        need_range(call->batch, 1, most_batch, "batch");
-        need_range(call->height, 1, most_side, "height");
-        need_range(call->width, 1, most_side, "width");
+        need_size(call->batch, call->height, call->width);
         need_range(call->tokens, 1, most_tokens, "tokens");
         need_range(call->adds, 0, 1, "adds");
         const uint64_t images = (uint64_t)call->batch, cells = (uint64_t)call->height * (uint64_t)call->width;

@@ -9,15 +9,8 @@ import java.util.List;
  *
  * @param contexts what it reads in each branch, [tokens][width]
  * @param tokens length of each
- * @param start the part of the steps where it begins, 0 to 1
- * @param end where it ends: a step counts if it lies within
  */
-record AddedAttention(
-        AttentionAdapter adapter, List<float[]> contexts, int tokens, float scale, float start, float end) {
-    boolean covers(int step, int steps) {
-        return (double) step / steps >= start && (step + 1.0) / steps <= end;
-    }
-
+record AddedAttention(AttentionAdapter adapter, List<float[]> contexts, int tokens, float scale, StepRange during) {
     /** For one call of branches that follow each other. */
     Term term(int first, int count) {
         float[] joined = new float[count * contexts.getFirst().length];

@@ -14,9 +14,8 @@ public record Canny(float high, float low, boolean inverse) {
     /** The thresholds of stable-diffusion.cpp's command. */
     public static final Canny DEFAULT = new Canny(0.08f, 0.08f, false);
 
-    /** exp(-d²/2 1.4²) for d from -2 to 2, which is the usual 5 x 5 kernel. */
+    // exp(-d² / 2 DEVIATION²) for d from -REACH to REACH is the usual 5 x 5 kernel.
     private static final double DEVIATION = 1.4;
-
     private static final int REACH = 2;
 
     /** Refuses thresholds out of range. */

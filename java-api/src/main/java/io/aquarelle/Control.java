@@ -25,10 +25,7 @@ public record Control(
         if (!(strength >= 0 && strength <= MOST)) {
             throw new IllegalArgumentException("control strength is " + strength + "; it must be 0 to 10");
         }
-        if (!(start >= 0 && start <= end && end <= 1)) {
-            throw new IllegalArgumentException("control goes from " + start + " to " + end
-                    + " of the steps; both must be 0 to 1, the start not above the end");
-        }
+        StepRange.require("control", start, end);
     }
 
     /** In all steps, with the usual strength. */
@@ -42,8 +39,8 @@ public record Control(
         return (canny == null ? fitted : fitted.edges(canny)).unitPlanes();
     }
 
-    /** Whether it takes part in one of a run's steps, as in diffusers. */
+    /** Whether it takes part in one of a run's steps. */
     boolean covers(int step, int steps) {
-        return strength != 0 && (double) step / steps >= start && (step + 1.0) / steps <= end;
+        return strength != 0 && new StepRange(start, end).covers(step, steps);
     }
 }

@@ -101,26 +101,6 @@ record Course(Model model, ImageRequest request, Sampler sampler, float[] sigmas
         return run.plan(request.plan());
     }
 
-    /** Masks that leave out a share of a guided call's multiply-adds. */
-    TemporalExperts randomExperts(int experts, double share, long seed) {
-        UNet unet = model.networks().unet();
-        List<Unit> units = unet.units();
-        ToDoubleFunction<StepPlan> multiplyAdds = plan -> unet.estimate(
-                        2,
-                        request.height() / model.networks().vae().factor(),
-                        request.width() / model.networks().vae().factor(),
-                        TextEmbedding.length(request.prompt(), new PromptWords(request.words())),
-                        plan.actions())
-                .multiplyAdds();
-        StepPlan full = StepPlan.full(Branches.BOTH, units.size());
-        double whole = multiplyAdds.applyAsDouble(full);
-        double[] costs = new double[units.size()];
-        for (int layer : ExpertLayers.of().among(units)) {
-            costs[layer] = whole - multiplyAdds.applyAsDouble(full.with(List.of(layer), Action.SKIP, units));
-        }
-        return ExpertLayers.random(units, costs, whole, experts, share, seed);
-    }
-
     /** The same with the work that it comes to. */
     List<PlannedCall> explain() {
         model.adapters().use(request.adapters());
@@ -143,14 +123,33 @@ record Course(Model model, ImageRequest request, Sampler sampler, float[] sigmas
 
     private Work estimate(StepPlan plan) {
         UNet unet = model.unets().get(plan.unet());
-        PromptWords words = new PromptWords(request.words());
-        int tokens = TextEmbedding.length(request.prompt(), words);
-        int negativeTokens = TextEmbedding.length(request.negativePrompt(), words);
+        int tokens = tokens(request.prompt());
+        int negativeTokens = tokens(request.negativePrompt());
         int others = plan.branches() == Branches.CONDITIONAL ? 0 : Math.max(mixture.branches(), 2) - 1;
         if (others == 0 || tokens == negativeTokens) {
             return unet.estimate(1 + others, height(), width(), tokens, plan.actions());
         }
         return unet.estimate(1, height(), width(), tokens, plan.actions())
                 .plus(unet.estimate(others, height(), width(), negativeTokens, plan.actions()));
+    }
+
+    private int tokens(String prompt) {
+        return TextEmbedding.length(prompt, new PromptWords(request.words()));
+    }
+
+    /** Masks that leave out a share of a guided call's multiply-adds. */
+    TemporalExperts randomExperts(int experts, double share, long seed) {
+        UNet unet = model.networks().unet();
+        List<Unit> units = unet.units();
+        int tokens = tokens(request.prompt());
+        ToDoubleFunction<StepPlan> multiplyAdds = plan ->
+                unet.estimate(2, height(), width(), tokens, plan.actions()).multiplyAdds();
+        StepPlan full = StepPlan.full(Branches.BOTH, units.size());
+        double whole = multiplyAdds.applyAsDouble(full);
+        double[] costs = new double[units.size()];
+        for (int layer : ExpertLayers.of().among(units)) {
+            costs[layer] = whole - multiplyAdds.applyAsDouble(full.with(List.of(layer), Action.SKIP, units));
+        }
+        return ExpertLayers.random(units, costs, whole, experts, share, seed);
     }
 }

@@ -6,6 +6,7 @@ import io.aquarelle.model.ModelSpec;
 import io.aquarelle.model.SpeedUpNet;
 import io.aquarelle.model.TextEncoder;
 import io.aquarelle.plan.Call;
+import io.aquarelle.plan.StepPlan;
 import io.aquarelle.plan.Work;
 import java.util.ArrayList;
 import java.util.List;
@@ -50,7 +51,8 @@ final class Drawing {
                     model.checkpoint().path() + " has a VAE without encoder; it cannot start from an image");
         }
         List<Course> courses = Course.of(request, model);
-        courses.forEach(Course::plans);
+        List<StepPlan> plans =
+                courses.stream().flatMap(course -> course.plans().stream()).toList();
         for (Course course : courses) {
             requireMemory(course, model, false);
             if (encodes) {
@@ -69,7 +71,7 @@ final class Drawing {
                 || request.speedUp() != null
                 || !request.imagePrompts().isEmpty()
                 || !request.adapters().isEmpty();
-        if (added && courses.stream().flatMap(it -> it.plans().stream()).anyMatch(it -> it.unet() != 0)) {
+        if (added && plans.stream().anyMatch(plan -> plan.unet() != 0)) {
             throw new IllegalArgumentException(
                     "control nets, SpeedUpNets, image prompts and adapters belong to the model's own"
                             + " UNet; leave them out, or do not switch to another one");

@@ -183,7 +183,7 @@ final class GuidedDenoiser implements Denoiser, AutoCloseable {
                 controls.residuals(input, timesteps, condition, plan, step, course.steps(), numbers, control);
         List<FeatureCache> stored = caches.isEmpty() ? caches : caches.subList(first, first + images);
         List<Term> terms = added.stream()
-                .filter(it -> it.covers(step, course.steps()))
+                .filter(it -> it.during().covers(step, course.steps()))
                 .map(it -> it.term(first, images))
                 .toList();
         Evaluation evaluation = unet.evaluate(

@@ -19,10 +19,7 @@ public record ImagePrompt(ImageAdapter adapter, Picture picture, float strength,
         if (!(strength >= 0 && strength <= MOST)) {
             throw new IllegalArgumentException("image prompt strength is " + strength + "; it must be 0 to 10");
         }
-        if (!(start >= 0 && start <= end && end <= 1)) {
-            throw new IllegalArgumentException("an image prompt goes from " + start + " to " + end
-                    + " of the steps; both must be 0 to 1, the start not above the end");
-        }
+        StepRange.require("an image prompt", start, end);
     }
 
     /** In all steps, at full strength. */

@@ -90,8 +90,8 @@ final class Pass implements AutoCloseable {
         SpeedUpNet speedUp = request.speedUp();
         if (speedUp != null) {
             speedUp.terms(condition(prompt, AESTHETICS), condition(negative, NEGATIVE_AESTHETICS))
-                    .forEach(it -> all.add(
-                            new AddedAttention(it.adapter(), List.of(it.context()), it.tokens(), it.scale(), 0, 1)));
+                    .forEach(it -> all.add(new AddedAttention(
+                            it.adapter(), List.of(it.context()), it.tokens(), it.scale(), new StepRange(0, 1))));
         }
         for (ImagePrompt image : request.imagePrompts()) {
             ImageAdapter adapter = image.adapter();
@@ -104,8 +104,7 @@ final class Pass implements AutoCloseable {
                     List.of(tokens, nothing, nothing),
                     tokens.length / adapter.attention().width(),
                     image.strength(),
-                    image.start(),
-                    image.end()));
+                    new StepRange(image.start(), image.end())));
         }
         return all;
     }

@@ -113,22 +113,10 @@ public final class Pipeline implements AutoCloseable {
      * @throws IllegalStateException if the pipeline is closed
      */
     public int addUNet(Path file) throws IOException {
-        Checkpoint checkpoint = Checkpoint.open(file);
-        turn.lock();
-        try {
-            if (!open) {
-                checkpoint.close();
-                throw closed();
-            }
-            model.addUNet(checkpoint);
+        return inTurn(() -> {
+            model.addUNet(Checkpoint.open(file));
             return model.unets().size() - 1;
-        } finally {
-            turn.unlock();
-        }
-    }
-
-    private IllegalStateException closed() {
-        return new IllegalStateException("the pipeline of " + model.checkpoint().path() + " is closed");
+        });
     }
 
     /**
@@ -187,13 +175,7 @@ public final class Pipeline implements AutoCloseable {
      * @throws IllegalStateException if the pipeline is closed
      */
     public ControlNet controlNet(Path file) throws IOException {
-        turn.lock();
-        try {
-            requireOpen();
-            return model.addOns().controlNet(file);
-        } finally {
-            turn.unlock();
-        }
+        return inTurn(() -> model.addOns().controlNet(file));
     }
 
     /**
@@ -205,13 +187,7 @@ public final class Pipeline implements AutoCloseable {
      * @throws IllegalStateException if the pipeline is closed
      */
     public SpeedUpNet speedUpNet(Path file) throws IOException {
-        turn.lock();
-        try {
-            requireOpen();
-            return model.addOns().speedUpNet(file);
-        } finally {
-            turn.unlock();
-        }
+        return inTurn(() -> model.addOns().speedUpNet(file));
     }
 
     /**
@@ -229,13 +205,7 @@ public final class Pipeline implements AutoCloseable {
 
     /** The same for an encoder whose attention has other than the usual 16 heads. */
     ImageAdapter imageAdapter(Path file, Path encoder, int heads) throws IOException {
-        turn.lock();
-        try {
-            requireOpen();
-            return model.addOns().imageAdapter(file, encoder, heads);
-        } finally {
-            turn.unlock();
-        }
+        return inTurn(() -> model.addOns().imageAdapter(file, encoder, heads));
     }
 
     /** Draws a request; see {@link #generate(ImageRequest, ProgressListener)}. */
@@ -418,13 +388,7 @@ public final class Pipeline implements AutoCloseable {
      * @throws IllegalStateException if the pipeline is closed
      */
     public List<String> unused(Adapter adapter) throws ModelFormatException {
-        turn.lock();
-        try {
-            requireOpen();
-            return model.adapters().unused(adapter);
-        } finally {
-            turn.unlock();
-        }
+        return inTurn(() -> model.adapters().unused(adapter));
     }
 
     private List<GeneratedImage> generate(ImageRequest request, ProgressListener listener, CallControl control) {
@@ -437,8 +401,7 @@ public final class Pipeline implements AutoCloseable {
         CallControl outer = running; // not null when a listener draws
         try {
             running = control; // first, so that close() cancels what has passed the check
-            requireOpen();
-            return task.apply(control);
+            return inTurn(() -> task.apply(control));
         } catch (CancellationException e) {
             throw new GenerationCancelledException();
         } finally {
@@ -447,10 +410,22 @@ public final class Pipeline implements AutoCloseable {
         }
     }
 
-    private void requireOpen() {
-        if (!open) {
-            throw new IllegalStateException(
-                    "the pipeline of " + model.checkpoint().path() + " is closed");
+    /** What needs the networks and no others at the same time; opening files among it. */
+    @FunctionalInterface
+    private interface Task<T, E extends Exception> {
+        T run() throws E;
+    }
+
+    private <T, E extends Exception> T inTurn(Task<T, E> task) throws E {
+        turn.lock();
+        try {
+            if (!open) {
+                throw new IllegalStateException(
+                        "the pipeline of " + model.checkpoint().path() + " is closed");
+            }
+            return task.run();
+        } finally {
+            turn.unlock();
         }
     }
 }

@@ -172,20 +172,7 @@ public final class Adapter {
     }
 
     private @Nullable Float guidance() throws ModelFormatException {
-        String text = metadata.get(GUIDANCE);
-        if (text == null) {
-            return null;
-        }
-        try {
-            float value = Float.parseFloat(text);
-            if (value >= 1 && value <= 1000) {
-                return value;
-            }
-        } catch (NumberFormatException e) {
-            // reported below like any other wrong number
-        }
-        throw new ModelFormatException(
-                path, "says " + GUIDANCE + " '" + text + "' in its metadata; it must be 1 to 1000");
+        return Metadata.number(path, metadata, GUIDANCE, Float::valueOf, 1f, 1000f);
     }
 
     @Override

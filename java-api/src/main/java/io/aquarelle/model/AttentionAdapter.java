@@ -7,6 +7,7 @@ import io.aquarelle.plan.Unit;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.Collection;
 import java.util.List;
 import java.util.stream.Stream;
 
@@ -35,23 +36,25 @@ public final class AttentionAdapter extends NativeObject {
     static AttentionAdapter create(UNet unet, Weights weights, String prefix) throws ModelFormatException {
         Checkpoint checkpoint = weights.checkpoint().retain();
         int[] width = new int[1];
-        try {
-            long handle = NativeCalls.create((arena, result, error) -> {
-                MemorySegment options = aq_attention_adapter_options.allocate(arena);
-                aq_attention_adapter_options.prefix(options, arena.allocateFrom(prefix));
-                MemorySegment channels = arena.allocate(ValueLayout.JAVA_INT);
-                int status = Aquarelle.aq_attention_adapter_create(
-                        unet.handle(), weights.handle(), options, result, channels, error);
-                width[0] = channels.get(ValueLayout.JAVA_INT, 0);
-                return status;
-            });
-            return new AttentionAdapter(checkpoint, handle, width[0]);
-        } catch (ModelFormatException e) {
-            checkpoint.close();
-            throw new ModelFormatException(checkpoint.path(), "does not fit: " + e.getMessage());
-        } catch (Throwable e) {
-            checkpoint.close();
-            throw e;
+        long handle = Network.create(checkpoint, (arena, result, error) -> {
+            MemorySegment options = aq_attention_adapter_options.allocate(arena);
+            aq_attention_adapter_options.prefix(options, arena.allocateFrom(prefix));
+            MemorySegment channels = arena.allocate(ValueLayout.JAVA_INT);
+            int status = Aquarelle.aq_attention_adapter_create(
+                    unet.handle(), weights.handle(), options, result, channels, error);
+            width[0] = channels.get(ValueLayout.JAVA_INT, 0);
+            return status;
+        });
+        return new AttentionAdapter(checkpoint, handle, width[0]);
+    }
+
+    /** Refuses a file that lacks one of its tensors; {@code kind} is what it should be. */
+    static void requireTensors(Checkpoint file, Collection<String> names, String kind) throws ModelFormatException {
+        for (String name : names) {
+            if (!file.tensors().containsKey(name)) {
+                throw new ModelFormatException(
+                        file.path(), "lacks tensor '" + name + "': it is no " + kind + " of this kind of model");
+            }
         }
     }
 

@@ -94,12 +94,7 @@ public final class ImageAdapter implements AutoCloseable {
             names.put("ip_adapter." + number + ".to_v_ip.weight", unit + ".v.weight");
             number += 2;
         }
-        for (String name : names.keySet()) {
-            if (!file.tensors().containsKey(name)) {
-                throw new ModelFormatException(
-                        file.path(), "lacks tensor '" + name + "': it is no IP-Adapter of this kind of model");
-            }
-        }
+        AttentionAdapter.requireTensors(file, names.keySet(), "IP-Adapter");
         return names;
     }
 

@@ -154,37 +154,13 @@ public record ModelSpec(
 
     /** What the metadata say, 1 to 4096, or 0 where they say nothing. */
     private static int count(Checkpoint checkpoint, String key) throws ModelFormatException {
-        String text = checkpoint.metadata().get(key);
-        if (text == null) {
-            return 0;
-        }
-        try {
-            int value = Integer.parseInt(text);
-            if (value >= 1 && value <= 4096) {
-                return value;
-            }
-        } catch (NumberFormatException e) {
-            // reported below like any other wrong number
-        }
-        throw new ModelFormatException(
-                checkpoint.path(), "says " + key + " '" + text + "' in its metadata; it must be 1 to 4096");
+        Integer value = Metadata.number(checkpoint.path(), checkpoint.metadata(), key, Integer::valueOf, 1, 4096);
+        return value == null ? 0 : value;
     }
 
     /** What the metadata say, 0.001 to 1000, or {@code otherwise} where they say nothing. */
     private static float factor(Checkpoint checkpoint, String key, float otherwise) throws ModelFormatException {
-        String text = checkpoint.metadata().get(key);
-        if (text == null) {
-            return otherwise;
-        }
-        try {
-            float value = Float.parseFloat(text);
-            if (value >= 0.001f && value <= 1000) {
-                return value;
-            }
-        } catch (NumberFormatException e) {
-            // reported below like any other wrong number
-        }
-        throw new ModelFormatException(
-                checkpoint.path(), "says " + key + " '" + text + "' in its metadata; it must be 0.001 to 1000");
+        Float value = Metadata.number(checkpoint.path(), checkpoint.metadata(), key, Float::valueOf, 0.001f, 1000f);
+        return value == null ? otherwise : value;
     }
 }

@@ -25,7 +25,8 @@ abstract class Network extends NativeObject {
         this.checkpoint = checkpoint;
     }
 
-    private static long create(Checkpoint checkpoint, NativeCalls.Creation creation) throws ModelFormatException {
+    /** Makes what keeps the checkpoint open, or closes that if it does not fit. */
+    static long create(Checkpoint checkpoint, NativeCalls.Creation creation) throws ModelFormatException {
         try {
             return NativeCalls.create(creation);
         } catch (ModelFormatException e) {

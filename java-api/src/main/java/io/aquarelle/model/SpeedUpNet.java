@@ -77,12 +77,7 @@ public final class SpeedUpNet implements AutoCloseable {
             }
             number += 2;
         }
-        for (String name : names.keySet()) {
-            if (!file.tensors().containsKey(name)) {
-                throw new ModelFormatException(
-                        file.path(), "lacks tensor '" + name + "': it is no SpeedUpNet of this kind of model");
-            }
-        }
+        AttentionAdapter.requireTensors(file, names.keySet(), "SpeedUpNet");
         return names;
     }
 

@@ -9,9 +9,9 @@ import java.util.Arrays;
  * sigma noise} that is {@code sigma = sqrt((1 - a) / a)}.
  */
 public final class NoiseSchedule {
-    private static final NoiseSchedule STABLE_DIFFUSION = new NoiseSchedule(scaledLinear(0.00085, 0.012, 1000));
-    private static final NoiseSchedule ZERO_TERMINAL_SNR =
-            new NoiseSchedule(zeroTerminal(scaledLinear(0.00085, 0.012, 1000)));
+    private static final double[] PRODUCTS = scaledLinear(0.00085, 0.012, 1000);
+    private static final NoiseSchedule STABLE_DIFFUSION = new NoiseSchedule(PRODUCTS);
+    private static final NoiseSchedule ZERO_TERMINAL_SNR = new NoiseSchedule(zeroTerminal(PRODUCTS));
 
     private final float[] sigmas; // by timestep, rising
     private final double[] logSigmas;

@@ -4,7 +4,6 @@ import io.aquarelle.model.EditableModel.Tensor;
 import java.io.IOException;
 import java.lang.foreign.ValueLayout;
 import java.net.URISyntaxException;
-import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
@@ -75,21 +74,6 @@ public final class AdapterFile {
 
     /** Writes it in F16. */
     public Path write(Path out) throws IOException {
-        var declarations = tensors.entrySet().stream()
-                .map(it ->
-                        new TensorInfo(it.getKey(), DataType.F16, it.getValue().shape()))
-                .toList();
-        try (var writer = new SafetensorsWriter(out, declarations, metadata)) {
-            for (TensorInfo place : writer.tensors()) {
-                float[] values = tensors.get(place.name()).values();
-                ByteBuffer bytes = ByteBuffer.allocate(2 * values.length).order(ByteOrder.LITTLE_ENDIAN);
-                for (float value : values) {
-                    bytes.putShort(Float.floatToFloat16(value));
-                }
-                writer.write(place, 0, bytes.flip());
-            }
-            writer.commit();
-        }
-        return out;
+        return EditableModel.write(out, tensors, metadata);
     }
 }

@@ -121,6 +121,11 @@ public final class EditableModel {
 
     /** Writes it in F16. */
     public Path write(Path out) throws IOException {
+        return write(out, tensors, metadata);
+    }
+
+    /** Writes tensors in F16. */
+    static Path write(Path out, Map<String, Tensor> tensors, Map<String, String> metadata) throws IOException {
         var declarations = tensors.entrySet().stream()
                 .map(entry -> new TensorInfo(
                         entry.getKey(), DataType.F16, entry.getValue().shape()))

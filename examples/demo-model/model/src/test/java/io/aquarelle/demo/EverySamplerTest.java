@@ -5,7 +5,6 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.aquarelle.ImageRequest;
 import io.aquarelle.Pipeline;
-import io.aquarelle.model.Convolution;
 import io.aquarelle.model.EngineOptions;
 import io.aquarelle.sampling.Samplers;
 import io.aquarelle.sampling.SigmaSchedules;
@@ -23,8 +22,8 @@ class EverySamplerTest {
 
     @BeforeAll
     static void open() throws IOException {
-        one = Pipeline.open(DemoModel.file(), new EngineOptions(1, Convolution.AUTO));
-        two = Pipeline.open(DemoModel.file(), new EngineOptions(2, Convolution.AUTO));
+        one = Pipeline.open(DemoModel.file(), EngineOptions.ofThreads(1));
+        two = Pipeline.open(DemoModel.file(), EngineOptions.ofThreads(2));
     }
 
     @AfterAll

@@ -1,9 +1,13 @@
 package io.aquarelle;
 
+import io.aquarelle.model.Autoencoder;
 import io.aquarelle.model.Checkpoint;
 import io.aquarelle.model.ControlNet;
 import io.aquarelle.model.Engine;
 import io.aquarelle.model.ImageAdapter;
+import io.aquarelle.model.ModelFiles;
+import io.aquarelle.model.ModelFormatException;
+import io.aquarelle.model.ModelSpec;
 import io.aquarelle.model.SpeedUpNet;
 import io.aquarelle.model.UNet;
 import io.aquarelle.model.Weights;
@@ -12,20 +16,61 @@ import java.nio.file.Path;
 import java.util.HashMap;
 import java.util.Map;
 
-/** What was opened for a model's UNet beside it, each file once. */
+/** What was opened for a model beside it, each file once. */
 final class AddOns implements AutoCloseable {
     /** The files of an image adapter. */
     private record AdapterFiles(Path adapter, Path encoder) {}
 
+    private final Networks networks;
     private final Engine engine;
     private final UNet unet;
     private final Map<Path, ControlNet> controlNets = new HashMap<>();
     private final Map<Path, SpeedUpNet> speedUpNets = new HashMap<>();
     private final Map<AdapterFiles, ImageAdapter> imageAdapters = new HashMap<>();
+    private final Map<Path, Autoencoder> autoencoders = new HashMap<>();
 
-    AddOns(Engine engine, UNet unet) {
-        this.engine = engine;
-        this.unet = unet;
+    AddOns(Networks networks) {
+        this.networks = networks;
+        engine = networks.engine();
+        unet = networks.unet();
+    }
+
+    Autoencoder autoencoder(Path file) throws IOException {
+        Autoencoder autoencoder = autoencoders.get(file);
+        if (autoencoder == null) {
+            try (Checkpoint opened = Checkpoint.open(ModelFiles.of(file));
+                    Weights weights = Weights.of(opened)) {
+                autoencoder = Autoencoder.create(engine, weights, ModelSpec.VAE_PREFIX);
+            }
+            try {
+                requireFit(autoencoder, file);
+            } catch (ModelFormatException e) {
+                autoencoder.close();
+                throw e;
+            }
+            autoencoders.put(file, autoencoder);
+        }
+        return autoencoder;
+    }
+
+    private void requireFit(Autoencoder autoencoder, Path file) throws ModelFormatException {
+        if (!autoencoder.hasDecoder()) {
+            throw new ModelFormatException(file, "has an autoencoder without decoder; name a file with one");
+        }
+        Autoencoder own = networks.vae();
+        if (autoencoder.latentChannels() != own.latentChannels()
+                || autoencoder.imageChannels() != own.imageChannels()
+                || autoencoder.factor() != own.factor()) {
+            throw new ModelFormatException(
+                    file,
+                    "has an autoencoder of " + shape(autoencoder) + ", the model one of " + shape(own)
+                            + "; name one for this model");
+        }
+    }
+
+    private static String shape(Autoencoder it) {
+        return it.latentChannels() + " latent channels, " + it.imageChannels() + " colours and " + it.factor()
+                + " pixels a cell";
     }
 
     ControlNet controlNet(Path file) throws IOException {
@@ -61,6 +106,7 @@ final class AddOns implements AutoCloseable {
 
     @Override
     public void close() {
+        autoencoders.values().forEach(Autoencoder::close);
         imageAdapters.values().forEach(ImageAdapter::close);
         controlNets.values().forEach(ControlNet::close);
         speedUpNets.values().forEach(SpeedUpNet::close);

@@ -1,5 +1,7 @@
 package io.aquarelle;
 
+import io.aquarelle.model.Autoencoder;
+import io.aquarelle.model.CallControl;
 import io.aquarelle.model.Checkpoint;
 import io.aquarelle.model.EngineOptions;
 import io.aquarelle.model.ModelSpec;
@@ -35,7 +37,7 @@ record Model(
         ModelSpec read = ModelSpec.of(checkpoint);
         Networks networks = Networks.open(checkpoint, read, options);
         ModelSpec spec = read.withPrediction(given != null ? given : prediction(read, networks));
-        AddOns addOns = new AddOns(networks.engine(), networks.unet());
+        AddOns addOns = new AddOns(networks);
         AdapterSet adapters = new AdapterSet(checkpoint, networks);
         return new Model(checkpoint, spec, networks, new OtherUNets(), noiseSchedule(checkpoint), addOns, adapters);
     }
@@ -49,6 +51,35 @@ record Model(
 
     private static Prediction prediction(ModelSpec spec, Networks networks) {
         return spec.prediction() != null ? spec.prediction() : PredictionProbe.of(networks.unet());
+    }
+
+    /** What latents of the UNet are those of an autoencoder times. */
+    float latentScale(Autoencoder autoencoder) {
+        return autoencoder.scaled() ? 1 : spec.latentScale();
+    }
+
+    /**
+     * What an autoencoder makes of a latent.
+     *
+     * @param latent [channels][height][width], of the UNet's scale
+     * @param maxMemory bytes of buffers, or 0 for what is available
+     * @throws IllegalStateException if it is no picture
+     */
+    Picture decoded(
+            Autoencoder autoencoder, float[] latent, int height, int width, long maxMemory, CallControl control) {
+        float scale = latentScale(autoencoder);
+        float[] unscaled = latent.clone();
+        for (int i = 0; i < unscaled.length; i++) {
+            unscaled[i] /= scale;
+        }
+        float[] planes = autoencoder.decode(unscaled, 1, height, width, maxMemory, control);
+        for (float value : planes) {
+            if (!Float.isFinite(value)) {
+                throw new IllegalStateException(checkpoint.path()
+                        + " computed values that are no numbers; it is damaged, or the guidance is too strong");
+            }
+        }
+        return Picture.of(width * autoencoder.factor(), height * autoencoder.factor(), planes);
     }
 
     /** The model's own UNet, and those that it can switch to. */

@@ -51,6 +51,11 @@ record Networks(Engine engine, List<TextEncoder> text, UNet unet, Autoencoder va
         return unet.inChannels() == 2 * vae.latentChannels();
     }
 
+    /** Whether the UNet takes a mask and a picture to draw on beside the latent. */
+    boolean inpaints() {
+        return unet.inChannels() == 2 * vae.latentChannels() + 1;
+    }
+
     private void requireFit(Checkpoint checkpoint, ModelFamily family) throws ModelFormatException {
         int width = text.stream().mapToInt(TextEncoder::width).sum();
         if (width != unet.contextWidth()) {

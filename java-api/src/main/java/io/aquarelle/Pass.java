@@ -66,13 +66,20 @@ final class Pass implements AutoCloseable {
 
     /** Encodes the pictures that the UNet gets, and puts them beside the prompts. */
     void prepare(TextEmbedding prompt, TextEmbedding negative) {
-        if (picture != null) {
+        boolean encodes = picture != null
+                || networks.inpaints()
+                || !request.imagePrompts().isEmpty();
+        if (encodes) {
             listener.progress(new Progress(Phase.ENCODE, 0, 0, 1));
+        }
+        if (picture != null) {
             start = startFrom(picture);
-            listener.progress(new Progress(Phase.ENCODE, 0, 1, 1));
         }
         float[] beside = beside();
         added = added(prompt, negative);
+        if (encodes) {
+            listener.progress(new Progress(Phase.ENCODE, 0, 1, 1));
+        }
         var branches = Stream.of(
                 new Guidance.Branch(condition(prompt, AESTHETICS), beside),
                 new Guidance.Branch(condition(negative, NEGATIVE_AESTHETICS), beside),
@@ -120,7 +127,7 @@ final class Pass implements AutoCloseable {
         Autoencoder vae = networks.vae();
         float[] moments =
                 vae.encode(picture.planes(), 1, course.height(), course.width(), request.maxMemory(), control);
-        return new StartPicture(moments, model.spec().latentScale(), cells());
+        return new StartPicture(moments, model.latentScale(vae), cells());
     }
 
     private float @Nullable [] cells() {
@@ -136,7 +143,7 @@ final class Pass implements AutoCloseable {
         int cells = course.height() * course.width();
         int latent = networks.vae().latentChannels() * cells;
         float[] beside = new float[networks.unet().inChannels() * cells - latent];
-        if (beside.length > latent) {
+        if (networks.inpaints()) {
             float[] drawn = start.mask();
             if (drawn == null) {
                 Arrays.fill(beside, 0, cells, 1);
@@ -144,14 +151,18 @@ final class Pass implements AutoCloseable {
                 System.arraycopy(drawn, 0, beside, 0, cells);
             }
             if (networks.vae().hasEncoder()) {
-                float[] moments = networks.vae()
-                        .encode(unmasked(), 1, course.height(), course.width(), request.maxMemory(), control);
+                Autoencoder vae = networks.vae();
+                float[] moments =
+                        vae.encode(unmasked(), 1, course.height(), course.width(), request.maxMemory(), control);
                 for (int i = 0; i < latent; i++) {
-                    beside[cells + i] = moments[i] * model.spec().latentScale();
+                    beside[cells + i] = moments[i] * model.latentScale(vae);
                 }
             }
         } else if (picture != null) {
-            System.arraycopy(start.moments(), 0, beside, 0, beside.length);
+            float unscaled = model.latentScale(networks.vae()) / model.spec().latentScale();
+            for (int i = 0; i < beside.length; i++) {
+                beside[i] = start.moments()[i] * unscaled;
+            }
         }
         return beside;
     }
@@ -193,8 +204,18 @@ final class Pass implements AutoCloseable {
                     noised,
                     course.sigmas(),
                     noise,
-                    (step, denoised) -> listener.progress(new Progress(Phase.DENOISE, image, step + 1, steps)));
+                    (step, denoised) -> report(new Progress(Phase.DENOISE, image, step + 1, steps), denoised));
             return new Result(latent, denoiser.calls(), denoiser.work());
+        }
+    }
+
+    private void report(Progress progress, float[] denoised) {
+        listener.progress(progress);
+        Preview preview = new Preview(model, course, progress, denoised, control);
+        try {
+            listener.preview(preview);
+        } finally {
+            preview.end();
         }
     }
 
@@ -212,19 +233,8 @@ final class Pass implements AutoCloseable {
 
     /** What is decoded of this pass' latent. Where a mask says so, the pixels of the picture stay, as in A1111. */
     Picture decoded(float[] latent) {
-        float[] unscaled = latent.clone();
-        for (int i = 0; i < unscaled.length; i++) {
-            unscaled[i] /= model.spec().latentScale();
-        }
-        float[] planes =
-                networks.vae().decode(unscaled, 1, course.height(), course.width(), request.maxMemory(), control);
-        for (float value : planes) {
-            if (!Float.isFinite(value)) {
-                throw new IllegalStateException(model.checkpoint().path()
-                        + " computed values that are no numbers; it is damaged, or the guidance is too strong");
-            }
-        }
-        Picture drawn = Picture.of(request.width(), request.height(), planes);
+        Picture drawn =
+                model.decoded(networks.vae(), latent, course.height(), course.width(), request.maxMemory(), control);
         return picture == null || mask == null ? drawn : picture.under(drawn, mask);
     }
 

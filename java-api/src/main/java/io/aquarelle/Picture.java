@@ -124,6 +124,20 @@ public final class Picture {
         return rgb.clone();
     }
 
+    /** A new image of type {@link BufferedImage#TYPE_INT_RGB}. */
+    public BufferedImage toBufferedImage() {
+        return PngFile.image(width, height, rgb);
+    }
+
+    /**
+     * Writes a PNG file, which appears complete or not at all; until then an older one stays.
+     *
+     * @throws IOException if that cannot be done; the message is one line that names the file
+     */
+    public void writePng(Path file) throws IOException {
+        PngFile.write(file, PngFile.bytes(width, height, rgb, null));
+    }
+
     /**
      * The picture in another size: the middle of the same shape is cut out and resized by Lanczos' filter.
      *

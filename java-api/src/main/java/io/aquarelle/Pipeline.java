@@ -1,6 +1,7 @@
 package io.aquarelle;
 
 import io.aquarelle.model.Adapter;
+import io.aquarelle.model.Autoencoder;
 import io.aquarelle.model.CallControl;
 import io.aquarelle.model.Checkpoint;
 import io.aquarelle.model.ControlNet;
@@ -206,6 +207,20 @@ public final class Pipeline implements AutoCloseable {
     /** The same for an encoder whose attention has other than the usual 16 heads. */
     ImageAdapter imageAdapter(Path file, Path encoder, int heads) throws IOException {
         return inTurn(() -> model.addOns().imageAdapter(file, encoder, heads));
+    }
+
+    /**
+     * Opens an autoencoder beside the model's own, such as a tiny one for {@link Preview#decoded(Autoencoder)}; the
+     * pipeline closes it. The same file is opened once. To draw with a tiny autoencoder in place of the VAE, open the
+     * model {@linkplain io.aquarelle.model.ModelFiles#withVae with it}.
+     *
+     * @param file a VAE or a TAESD, whole or its decoder, of any format that {@link Checkpoint} knows
+     * @throws ModelFormatException if it has none that decodes this model's latents
+     * @throws IOException if it cannot be read
+     * @throws IllegalStateException if the pipeline is closed
+     */
+    public Autoencoder autoencoder(Path file) throws IOException {
+        return inTurn(() -> model.addOns().autoencoder(file));
     }
 
     /** Draws a request; see {@link #generate(ImageRequest, ProgressListener)}. */

@@ -9,11 +9,11 @@ package io.aquarelle;
  * @param total steps of this phase
  */
 public record Progress(Phase phase, int image, int step, int total) {
-    /** The parts of a generation, in order; text and encoding once, the others for each picture. */
+    /** The parts of a generation, in order; text and encoding once, the others for each picture and pass. */
     public enum Phase {
         /** The prompt goes through the text encoder. */
         TEXT,
-        /** The picture to start from, if there is one, goes through the VAE. */
+        /** Pictures that the drawing starts from, or that prompt it, go through their encoders. */
         ENCODE,
         /** The sampler takes the latent from noise to a picture. */
         DENOISE,

@@ -8,4 +8,10 @@ public interface ProgressListener {
 
     /** An exception thrown here ends the generation and reaches its caller. */
     void progress(Progress progress);
+
+    /**
+     * Told after each step of sampling, when {@link #progress} is, what the picture is becoming. Nothing is computed for
+     * who does not look; an exception thrown here ends the generation likewise.
+     */
+    default void preview(Preview preview) {}
 }

@@ -10,8 +10,9 @@ import java.lang.foreign.ValueLayout;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The autoencoder (VAE) of a latent diffusion model: pictures to latents and back. Latents here are unscaled: divide by
- * the model's latent scale before decoding, multiply by it after encoding.
+ * The autoencoder of a latent diffusion model, pictures to latents and back: its VAE, or a tiny one in its place (TAESD,
+ * github.com/madebyollin/taesd). Latents of a VAE are unscaled: divide by the model's latent scale before decoding,
+ * multiply by it after encoding. Those of a tiny autoencoder are {@link #scaled}.
  */
 public final class Autoencoder extends Network {
     private final int latentChannels;
@@ -19,6 +20,7 @@ public final class Autoencoder extends Network {
     private final int factor;
     private final boolean hasEncoder;
     private final boolean hasDecoder;
+    private final boolean scaled;
 
     private Autoencoder(Engine engine, Weights weights, String prefix) throws ModelFormatException {
         super("the VAE", weights, (arena, result, error) -> {
@@ -35,13 +37,14 @@ public final class Autoencoder extends Network {
             factor = aq_vae_info.factor(info);
             hasEncoder = aq_vae_info.has_encoder(info) != 0;
             hasDecoder = aq_vae_info.has_decoder(info) != 0;
+            scaled = aq_vae_info.scaled(info) != 0;
         }
     }
 
     /**
      * Finds the autoencoder in the weights; one of its halves may be missing.
      *
-     * @param prefix what stands before "decoder.conv_in.weight" in its tensors' names
+     * @param prefix what stands before "decoder.conv_in.weight" in its tensors' names, or before those of a tiny one
      * @throws ModelFormatException if tensors are missing or do not fit together
      */
     public static Autoencoder create(Engine engine, Weights weights, String prefix) throws ModelFormatException {
@@ -73,10 +76,15 @@ public final class Autoencoder extends Network {
         return hasDecoder;
     }
 
+    /** Whether this is a tiny autoencoder, whose latents are those of the UNet and never divided. */
+    public boolean scaled() {
+        return scaled;
+    }
+
     /**
      * Latents to pictures.
      *
-     * @param latents [batch][latentChannels][height][width], unscaled
+     * @param latents [batch][latentChannels][height][width], unscaled, or of the UNet's scale for a tiny one
      * @param control to cancel the call, or null
      * @return [batch][imageChannels][height * factor][width * factor], about -1 to 1, not clamped
      * @throws IllegalArgumentException if the array has the wrong length
@@ -87,8 +95,8 @@ public final class Autoencoder extends Network {
     }
 
     /**
-     * Latents to pictures within a budget. Where the whole does not fit, bands of rows are computed one after the other,
-     * more slowly, with the statistics of the whole picture: no seams, and the same picture but for rounding.
+     * Latents to pictures within a budget. Where the whole does not fit, a VAE computes bands of rows one after the
+     * other, more slowly, with the statistics of the whole picture: no seams, and the same picture but for rounding.
      *
      * @param maxMemory bytes of buffers, or 0 for what is available
      * @throws InsufficientMemoryException if that is less than {@link #memory} tells
@@ -107,7 +115,8 @@ public final class Autoencoder extends Network {
      * @param images [batch][imageChannels][height * factor][width * factor], -1 to 1
      * @param height of the latent, as is {@code width}
      * @param control to cancel the call, or null
-     * @return [batch][2 * latentChannels][height][width]: mean, then log variance, unscaled
+     * @return [batch][2 * latentChannels][height][width]: mean, then log variance, unscaled; those of a tiny one have the
+     *     UNet's scale and next to no variance
      * @throws IllegalArgumentException if the array has the wrong length
      * @throws InsufficientMemoryException if the activations do not fit into memory
      */

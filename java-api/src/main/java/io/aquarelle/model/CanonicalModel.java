@@ -21,10 +21,16 @@ import org.jspecify.annotations.Nullable;
 final class CanonicalModel {
     /** What a file can add to or replace in a model. */
     enum Network {
-        UNET,
-        VAE,
-        TEXT,
-        CONTROL_NET
+        UNET("UNet"),
+        VAE("VAE"),
+        TEXT("text encoder"),
+        CONTROL_NET("control net");
+
+        private final String title;
+
+        Network(String title) {
+            this.title = title;
+        }
     }
 
     /** A file of a model, and which of its networks are used; an empty set stands for all there are. */
@@ -46,7 +52,8 @@ final class CanonicalModel {
             + "|(?:encoder|decoder)\\.mid\\.block_1\\.norm1\\.weight"
             + "|(?:encoder|decoder)\\.mid_block\\.resnets\\.0\\.norm1\\.weight"
             + "|(?:text_model\\.)?embeddings\\.token_embedding\\.weight|token_embedding\\.weight"
-            + "|input_hint_block\\.0\\.weight|controlnet_cond_embedding\\.conv_in\\.weight)");
+            + "|input_hint_block\\.0\\.weight|controlnet_cond_embedding\\.conv_in\\.weight"
+            + "|(?<tiny>(?:(?:encoder|decoder)\\.(?:layers\\.)?|taesd_(?:encoder|decoder)\\.)?[01]\\.weight))");
 
     /** A network in a part: the prefix of its names there, the prefix that they get, the rules for what follows. */
     private static final class Found {
@@ -98,6 +105,16 @@ final class CanonicalModel {
         return new CanonicalModel(path).join(parts);
     }
 
+    /** Refuses a file that is there for a network and has none. */
+    static void requireUse(Path path, Part part) throws ModelFormatException {
+        List<Found> found = new CanonicalModel(path).find(part);
+        for (Network network : part.use) {
+            if (found.stream().noneMatch(it -> it.network == network)) {
+                throw new ModelFormatException(path, "has no " + network.title + "; name a file with one");
+            }
+        }
+    }
+
     private ModelContents join(List<Part> parts) throws ModelFormatException {
         List<Found> networks = new ArrayList<>();
         for (Part part : parts) {
@@ -130,6 +147,7 @@ final class CanonicalModel {
     /** The networks of one part, at most one of each kind under a prefix. */
     private List<Found> find(Part part) throws ModelFormatException {
         Map<String, Found> found = new LinkedHashMap<>();
+        Map<String, Found> tiny = new LinkedHashMap<>();
         Map<String, TensorSource> tensors = part.contents.tensors();
         for (String name : tensors.keySet()) {
             Matcher marker = MARKER.matcher(name);
@@ -154,10 +172,18 @@ final class CanonicalModel {
             }
             if (network != null) {
                 found.putIfAbsent(network.network + prefix, network);
+            } else if (marker.group("tiny") != null
+                    // Files of one half have numbers alone.
+                    && (prefix.isEmpty() || rest.length() > "0.weight".length())
+                    && tensors.get(name).info().shape().size() == 4) {
+                tiny.putIfAbsent(Network.VAE + prefix, new Found(part, Network.VAE, prefix, false, false));
             }
-            if (found.size() > MAX_NETWORKS) {
+            if (found.size() + tiny.size() > MAX_NETWORKS) {
                 throw new ModelFormatException(path, "has more than " + MAX_NETWORKS + " networks; name one model");
             }
+        }
+        if (found.values().stream().noneMatch(it -> it.network == Network.VAE)) {
+            found.putAll(tiny);
         }
         return List.copyOf(found.values());
     }

@@ -90,7 +90,9 @@ public final class Checkpoint implements AutoCloseable {
         try {
             List<CanonicalModel.Part> parts = new ArrayList<>();
             for (ModelFiles.Source file : files.sources()) {
-                parts.add(new CanonicalModel.Part(read(file.path(), arena), file.use()));
+                CanonicalModel.Part part = new CanonicalModel.Part(read(file.path(), arena), file.use());
+                CanonicalModel.requireUse(file.path(), part);
+                parts.add(part);
             }
             return new Checkpoint(files.model(), new Mapping(arena, CanonicalModel.of(files.model(), parts), () -> {}));
         } catch (Throwable e) {

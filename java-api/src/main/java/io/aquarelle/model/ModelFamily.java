@@ -22,4 +22,9 @@ public enum ModelFamily {
     public boolean isXl() {
         return this == SDXL || this == SDXL_REFINER;
     }
+
+    /** What latents of the UNet are those of the VAE times, unless a file says otherwise. */
+    public float latentScale() {
+        return isXl() ? 0.13025f : 0.18215f;
+    }
 }

@@ -92,7 +92,7 @@ public record ModelSpec(
                 prediction(checkpoint, family),
                 heads,
                 List.of(),
-                factor(checkpoint, "scale_factor", family.isXl() ? 0.13025f : 0.18215f),
+                factor(checkpoint, "scale_factor", family.latentScale()),
                 imageSize,
                 factor(checkpoint, "cfg_scale", 0));
     }

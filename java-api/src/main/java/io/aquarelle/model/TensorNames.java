@@ -82,9 +82,10 @@ final class TensorNames {
                         "$0");
     }
 
-    /** A VAE that has CompVis names. */
+    /** A VAE that has CompVis names, or a tiny one (TAESD), which keeps those that it has. */
     static TensorNames compVisVae() {
-        return new TensorNames().rule("(?:encoder|decoder|quant_conv|post_quant_conv)\\..*", "$0");
+        return new TensorNames()
+                .rule("(?:encoder|decoder|quant_conv|post_quant_conv|taesd_encoder|taesd_decoder|\\d+)\\..*", "$0");
     }
 
     /** A CLIP text tower that has Hugging Face names, with or without {@code text_model.}, and keeps them. */

@@ -6,6 +6,7 @@ import io.aquarelle.Picture;
 import io.aquarelle.Pipeline;
 import io.aquarelle.PlannedCall;
 import io.aquarelle.Progress.Phase;
+import io.aquarelle.ProgressListener;
 import io.aquarelle.model.EngineOptions;
 import io.aquarelle.model.NativeRuntime;
 import io.aquarelle.model.TextualInversion;
@@ -175,6 +176,9 @@ final class GenerateCommand extends ModelCommand {
     @ArgGroup(validate = false)
     private ImagePromptOptions imagePrompt = new ImagePromptOptions();
 
+    @ArgGroup(validate = false)
+    private PreviewOptions previews = new PreviewOptions();
+
     private final Map<Path, Picture> pictures = new HashMap<>();
     private List<TextualInversion> words = List.of();
 
@@ -218,6 +222,7 @@ final class GenerateCommand extends ModelCommand {
         imagePrompt.requireFit();
         OutputFile.requireEnding(output, ".png");
         List<Path> files = OutputFile.series(output, batch);
+        previews.requireFit(files, plan.dryRun);
         if (!plan.dryRun) {
             OutputFile.requireWritable(files);
         }
@@ -248,11 +253,12 @@ final class GenerateCommand extends ModelCommand {
                     return Main.DONE;
                 }
                 var clock = new PhaseClock(context.interrupt(), bar);
+                ProgressListener listener = previews.beside(clock, pipeline);
                 int unetCalls = 0;
                 Work work = Work.NONE;
                 for (int i = 0; i < batch; i++) {
                     clock.start(batch == 1 ? "" : "picture %d/%d ".formatted(i + 1, batch));
-                    GeneratedImage image = draw(pipeline, request, i, files.get(i), clock, bar);
+                    GeneratedImage image = draw(pipeline, request, i, files.get(i), listener, bar);
                     unetCalls += image.unetCalls();
                     work = work.plus(image.work());
                 }
@@ -361,7 +367,7 @@ final class GenerateCommand extends ModelCommand {
     private Pipeline open(Path model, ProgressBar bar) {
         EngineOptions options = engineOptions();
         try {
-            return Pipeline.open(adapters.merged(openModel(model, bar)), options, prediction);
+            return Pipeline.open(adapters.merged(openModel(model, previews.vae(), bar)), options, prediction);
         } catch (IOException e) {
             throw new BadInputException(e);
         }
@@ -371,10 +377,10 @@ final class GenerateCommand extends ModelCommand {
      * Draws and writes one picture, so that what is finished stays when a later one fails or is stopped.
      */
     private GeneratedImage draw(
-            Pipeline pipeline, ImageRequest batch, int index, Path file, PhaseClock clock, ProgressBar bar)
+            Pipeline pipeline, ImageRequest batch, int index, Path file, ProgressListener listener, ProgressBar bar)
             throws IOException {
         long start = System.nanoTime();
-        GeneratedImage image = pipeline.generate(batch.only(index), clock).getFirst();
+        GeneratedImage image = pipeline.generate(batch.only(index), listener).getFirst();
         image.writePng(file);
         if (!json) {
             bar.clear();

@@ -77,11 +77,16 @@ abstract class ModelCommand extends SubCommand {
 
     /** Opens the model in the type asked for. */
     final Checkpoint openModel(Path model, ProgressBar bar) throws IOException {
+        return openModel(model, null, bar);
+    }
+
+    /** The same with {@code tiny} in place of the VAE, if it is not null. */
+    final Checkpoint openModel(Path model, Path tiny, ProgressBar bar) throws IOException {
         if (type == null) {
-            return files.open(model);
+            return files.open(model, tiny);
         }
         StoredTypes types = StoredTypes.of(ModelFileOptions.type("--type", type));
-        try (Checkpoint stored = files.open(model)) {
+        try (Checkpoint stored = files.open(model, tiny)) {
             return Conversion.load(stored, types, (bytes, total) -> bar.showBytes("load", bytes, total));
         }
     }

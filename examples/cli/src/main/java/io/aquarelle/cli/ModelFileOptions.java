@@ -26,7 +26,7 @@ final class ModelFileOptions {
             description = "Use the UNet of another file; to generate, FILE@0-8 in steps 0 to 7 only. May be repeated.")
     private List<String> unets = List.of();
 
-    @Option(names = "--vae", paramLabel = "FILE", description = "Use the VAE of another file.")
+    @Option(names = "--vae", paramLabel = "FILE", description = "Use the VAE of another file, or a tiny autoencoder.")
     private Path vae;
 
     @Option(
@@ -49,11 +49,17 @@ final class ModelFileOptions {
 
     /** Maps all files but those of UNets for some of the steps. */
     Checkpoint open(Path model) {
+        return open(model, null);
+    }
+
+    /** The same with {@code tiny} in place of the VAE, if it is not null. */
+    Checkpoint open(Path model, Path tiny) {
         ModelFiles files = ModelFiles.of(model);
         for (String unet : unets) {
             files = UNetOption.parse(unet) == null ? files.withUNet(Path.of(unet)) : files;
         }
         files = vae == null ? files : files.withVae(vae);
+        files = tiny == null ? files : files.withVae(tiny);
         for (Path textEncoder : textEncoders) {
             files = files.withTextEncoder(textEncoder);
         }

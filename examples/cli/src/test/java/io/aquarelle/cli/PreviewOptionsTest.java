@@ -177,7 +177,9 @@ class PreviewOptionsTest {
         });
         stop.setDaemon(true);
         stop.start();
-        CommandRun run = CommandRun.of(interrupt, small("--preview", "proj", "--steps", "1000"));
+        String[] endless = small("--preview", "proj");
+        endless[List.of(endless).indexOf("--steps") + 1] = "1000";
+        CommandRun run = CommandRun.of(interrupt, endless);
         interrupt.finished();
         assertEquals(Main.CANCELLED, run.status(), run.toString());
         assertEquals(List.of(shown()), List.copyOf(CommandRun.listing(folder).keySet()));

@@ -5,7 +5,6 @@ import io.aquarelle.model.Checkpoint;
 import io.aquarelle.model.ControlNet;
 import io.aquarelle.model.Engine;
 import io.aquarelle.model.ImageAdapter;
-import io.aquarelle.model.ModelFiles;
 import io.aquarelle.model.ModelFormatException;
 import io.aquarelle.model.ModelSpec;
 import io.aquarelle.model.SpeedUpNet;
@@ -38,7 +37,7 @@ final class AddOns implements AutoCloseable {
     Autoencoder autoencoder(Path file) throws IOException {
         Autoencoder autoencoder = autoencoders.get(file);
         if (autoencoder == null) {
-            try (Checkpoint opened = Checkpoint.open(ModelFiles.of(file));
+            try (Checkpoint opened = Checkpoint.open(file);
                     Weights weights = Weights.of(opened)) {
                 autoencoder = Autoencoder.create(engine, weights, ModelSpec.VAE_PREFIX);
             }

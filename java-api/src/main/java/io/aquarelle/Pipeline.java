@@ -344,7 +344,7 @@ public final class Pipeline implements AutoCloseable {
      *
      * @param quality lowest peak signal-to-noise ratio of the calibration pictures, 10 to 100 dB; other pictures may
      *     differ more, or less
-     * @param listener told of the calibration pictures
+     * @param listener told of the calibration pictures' progress; there are no previews of them
      * @throws IllegalArgumentException if the quality is out of range, or the request starts from a picture
      * @throws GenerationCancelledException after {@link #cancel}
      */

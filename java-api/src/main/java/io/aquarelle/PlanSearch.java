@@ -192,7 +192,7 @@ final class PlanSearch {
                                 .plan(plan)
                                 .seed(FIRST_SEED + picture)
                                 .build(),
-                        listener)
+                        listener::progress)
                 .getFirst();
     }
 

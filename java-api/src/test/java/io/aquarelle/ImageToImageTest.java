@@ -265,6 +265,19 @@ class ImageToImageTest {
         }
     }
 
+    @Test
+    void inpaintingModelsTellThatTheyEncodeWithoutAPictureToo() throws IOException {
+        Path inpainting = folder.resolve("inpainting.safetensors");
+        writeInpainting(inpainting, 0);
+        List<Progress> seen = new ArrayList<>();
+        try (Pipeline painting = Pipeline.open(inpainting, EngineOptions.ofThreads(1))) {
+            painting.generate(request().image(null).size(SIDE, SIDE).build(), seen::add);
+        }
+        assertEquals(
+                List.of(new Progress(Phase.ENCODE, 0, 0, 1), new Progress(Phase.ENCODE, 0, 1, 1)),
+                seen.stream().filter(it -> it.phase() == Phase.ENCODE).toList());
+    }
+
     /** The nano model with five more input channels, whose weights are all {@code weight}. */
     private static void writeInpainting(Path out, float weight) throws IOException {
         byte[] file = Files.readAllBytes(folder.resolve("nano.safetensors"));

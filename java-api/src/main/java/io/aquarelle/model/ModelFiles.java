@@ -30,7 +30,7 @@ public final class ModelFiles {
         return with(file, Network.UNET);
     }
 
-    /** The same model with the VAE of another file. */
+    /** The same model with the VAE of another file, which may be a tiny autoencoder (TAESD). */
     public ModelFiles withVae(Path file) {
         return with(file, Network.VAE);
     }

@@ -18,11 +18,11 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /**
- * What a model file holds.
+ * What a model file holds: a whole model, or any of its networks alone.
  *
- * @param family SD 1.x, SD 2.x, SDXL or SDXL refiner
+ * @param family SD 1.x, SD 2.x, SDXL or SDXL refiner; null without a UNet, which tells it
  * @param distillation how it was trained to need fewer steps, null if it was not
- * @param prediction what the UNet predicts, eps or v; null where only its output tells
+ * @param prediction what the UNet predicts, eps or v; null where only its output tells, and without one
  * @param structure sizes of the networks, read from names and shapes
  * @param parts tensors of each network and of none of them
  * @param types tensors of each stored type
@@ -48,7 +48,11 @@ record Inspection(
     }
 
     /** The networks of a model; 0 and an empty list stand for what the file lacks. */
-    record Structure(UNet unet, List<TextEncoder> textEncoders, Vae vae) {}
+    record Structure(UNet unet, List<TextEncoder> textEncoders, Vae vae) {
+        private boolean isEmpty() {
+            return unet.channels == 0 && textEncoders.isEmpty() && !vae.encoder && !vae.decoder;
+        }
+    }
 
     /** {@code labelWidth} is that of SDXL's vector of pooled text and sizes, 0 without it. */
     record UNet(
@@ -65,6 +69,7 @@ record Inspection(
 
     record Vae(long latentChannels, boolean encoder, boolean decoder) {}
 
+    private static final String CONTROL_NET = "control_model.";
     private static final Pattern INPUT_BLOCK = block("input_blocks\\.\\d+");
     private static final Pattern MIDDLE_BLOCK = block("middle_block");
     private static final Pattern OUTPUT_BLOCK = block("output_blocks\\.\\d+");
@@ -74,7 +79,10 @@ record Inspection(
     private static final Pattern TOKENS = Pattern.compile("(.*?)(?:embeddings\\.)?token_embedding\\.weight");
 
     static Inspection of(Checkpoint checkpoint) throws ModelFormatException {
-        ModelSpec spec = ModelSpec.of(checkpoint);
+        Structure structure = new Structure(unet(checkpoint), textEncoders(checkpoint), vae(checkpoint));
+        ModelSpec spec = structure.unet.channels > 0 || structure.isEmpty() && !isControlNet(checkpoint)
+                ? ModelSpec.of(checkpoint) // which refuses what holds no network
+                : null;
         Collection<TensorInfo> tensors = checkpoint.tensors().values();
         Share all = Share.NONE;
         for (TensorInfo tensor : tensors) {
@@ -82,10 +90,10 @@ record Inspection(
         }
         return new Inspection(
                 checkpoint.path().toString(),
-                spec.family().title(),
-                spec.distillation() == Distillation.NONE ? null : word(spec.distillation()),
-                spec.prediction() == null ? null : word(spec.prediction()),
-                new Structure(unet(checkpoint), textEncoders(checkpoint), vae(checkpoint)),
+                spec == null ? null : spec.family().title(),
+                spec == null || spec.distillation() == Distillation.NONE ? null : word(spec.distillation()),
+                spec == null || spec.prediction() == null ? null : word(spec.prediction()),
+                structure,
                 all,
                 shares(tensors, tensor -> part(tensor.name()), new LinkedHashMap<>()),
                 shares(tensors, TensorInfo::type, new EnumMap<>(DataType.class)),
@@ -110,12 +118,19 @@ record Inspection(
         return shares;
     }
 
+    private static boolean isControlNet(Checkpoint checkpoint) {
+        return checkpoint.tensors().keySet().stream().anyMatch(name -> name.startsWith(CONTROL_NET));
+    }
+
     private static String part(String name) {
         if (name.startsWith(ModelSpec.UNET_PREFIX)) {
             return "unet";
         }
         if (name.startsWith(ModelSpec.VAE_PREFIX)) {
             return "vae";
+        }
+        if (name.startsWith(CONTROL_NET)) {
+            return "control_net";
         }
         return name.startsWith("cond_stage_model.") || name.startsWith("conditioner.") ? "text_encoder" : "other";
     }

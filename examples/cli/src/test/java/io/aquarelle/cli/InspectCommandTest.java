@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.json.JsonMapper;
+import io.aquarelle.model.EditableModel;
 import io.aquarelle.model.NanoModel;
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -14,6 +15,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -117,6 +119,42 @@ class InspectCommandTest {
         assertEquals("SDXL", json.get("family").asText());
         assertEquals(256, json.at("/structure/unet/label_width").asInt());
         assertEquals(2, json.at("/structure/text_encoders").size());
+    }
+
+    @Test
+    void networksAloneAreTold() throws IOException {
+        Map<String, String> lines = Map.of(
+                "model.diffusion_model.", "unet          4 input channels, width 32,",
+                "first_stage_model.", "vae           4 latent channels, encoder and decoder",
+                "cond_stage_model.transformer.", "text encoder  3 layers, width 64,");
+        for (String prefix : lines.keySet()) {
+            EditableModel alone = EditableModel.empty();
+            EditableModel.of("sd1-nano").tensors.forEach((name, tensor) -> {
+                if (name.startsWith(prefix)) {
+                    alone.tensors.put(name.substring(prefix.length()), tensor);
+                }
+            });
+            String file = alone.write(folder.resolve("alone.safetensors")).toString();
+            String out = CommandRun.done("inspect", file).out();
+            lines.forEach((network, line) -> assertEquals(network.equals(prefix), out.contains(line), out));
+            assertEquals(prefix.startsWith("model."), out.contains("SD 1.x"), out);
+            assertTrue(out.contains("\nmissing       "), out);
+            JsonNode json = new JsonMapper()
+                    .readTree(CommandRun.done("inspect", file, "--json").out());
+            assertEquals(alone.tensors.size(), json.at("/all/tensors").asInt());
+            assertEquals(1, json.at("/parts").size());
+        }
+    }
+
+    @Test
+    void aControlNetAloneIsTold() throws IOException {
+        Path file = write(
+                "{}",
+                List.of(
+                        new Tensor("control_model.input_hint_block.0.weight", "F16", "[16,3,3,3]", 864),
+                        new Tensor("control_model.zero_convs.0.0.bias", "F16", "[4]", 8)));
+        String out = CommandRun.done("inspect", file.toString()).out();
+        assertTrue(out.contains("control net          2"), out);
     }
 
     @Test

@@ -100,6 +100,16 @@ class FamiliesTest {
     }
 
     @Test
+    void modelsOnContinuousNoiseLevelsAreRefused() throws IOException {
+        for (String mark : List.of("edm_vpred.sigma_max", "edm_mean")) {
+            EditableModel cosXl = EditableModel.of("sdxl-nano");
+            cosXl.tensors.put(mark, new Tensor(List.of(1L), new float[] {120}));
+            var e = assertThrows(ModelFormatException.class, () -> open(cosXl, "cosxl", Prediction.V));
+            assertTrue(e.getMessage().contains("EDM"), e.getMessage());
+        }
+    }
+
+    @Test
     void emptyNegativePromptOfSdxlIsNoTextAtAll() throws IOException {
         try (Pipeline xl = open(EditableModel.of("sdxl-nano"));
                 Pipeline sd2 = open(EditableModel.of("sd2-nano"), "sd2", null)) {

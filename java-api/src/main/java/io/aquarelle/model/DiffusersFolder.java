@@ -105,8 +105,10 @@ final class DiffusersFolder {
         } else if (heads instanceof List<?> counts && unet.get("block_out_channels") instanceof List<?> widths) {
             headWidth(counts, widths);
         }
-        text("prediction_type", config("scheduler/scheduler_config.json").get("prediction_type"));
-        text("vae_scale", config(VAE + "/config.json").get("scaling_factor"));
+        Map<?, ?> scheduler = config("scheduler/scheduler_config.json");
+        boolean edm = scheduler.get("_class_name") instanceof String name && name.startsWith("EDM");
+        text("prediction_type", edm ? ModelSpec.EDM : scheduler.get("prediction_type"));
+        text("scale_factor", config(VAE + "/config.json").get("scaling_factor"));
         text("clip_heads", config("text_encoder/config.json").get("num_attention_heads"));
         for (String tower : NETWORKS.subList(2, 4)) {
             text(tower + "." + ACTIVATION, config(tower + "/config.json").get(ACTIVATION));

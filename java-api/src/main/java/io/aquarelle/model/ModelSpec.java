@@ -4,6 +4,7 @@ import io.aquarelle.sampling.Prediction;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -36,6 +37,12 @@ public record ModelSpec(
 
     /** Before the names of the VAE's tensors, in every family. */
     public static final String VAE_PREFIX = "first_stage_model.";
+
+    /** Prediction type of models on the noise levels of Karras et al. (2022), arXiv 2206.00364. */
+    static final String EDM = "edm";
+
+    /** By which CosXL and Playground 2.5 mark such models. */
+    private static final Set<String> EDM_TENSORS = Set.of("edm_vpred.sigma_max", "edm_mean");
 
     /** Copies the list. */
     public ModelSpec {
@@ -104,9 +111,9 @@ public record ModelSpec(
         if (!checkpoint.tensors().containsKey(UNET_PREFIX + "input_blocks.0.0.weight")) {
             throw new ModelFormatException(
                     checkpoint.path(),
-                    "has no tensor '" + UNET_PREFIX
-                            + "input_blocks.0.0.weight'; use a whole Stable Diffusion checkpoint"
-                            + " with CompVis names");
+                    "has no UNet (tensor '" + UNET_PREFIX
+                            + "input_blocks.0.0.weight' or what other formats call it);"
+                            + " use a whole Stable Diffusion checkpoint");
         }
         if (checkpoint.tensors().containsKey(UNET_PREFIX + "label_emb.0.0.weight")) {
             boolean two = has(checkpoint, "conditioner.embedders.1.") || contextWidth(checkpoint) == SDXL_CONTEXT;
@@ -132,12 +139,16 @@ public record ModelSpec(
 
     private static @Nullable Prediction prediction(Checkpoint checkpoint, ModelFamily family)
             throws ModelFormatException {
+        if (checkpoint.tensors().keySet().stream().anyMatch(EDM_TENSORS::contains)) {
+            throw edm(checkpoint);
+        }
         for (String key : List.of("prediction_type", "modelspec.prediction_type")) {
             String type = checkpoint.metadata().get(key);
             if (type != null) {
                 return switch (type.toLowerCase(Locale.ROOT)) {
                     case "eps", "epsilon" -> Prediction.EPS;
                     case "v", "v_prediction" -> Prediction.V;
+                    case EDM -> throw edm(checkpoint);
                     default ->
                         throw new ModelFormatException(
                                 checkpoint.path(),
@@ -150,6 +161,13 @@ public record ModelSpec(
             return Prediction.V;
         }
         return family == ModelFamily.SD2 ? null : Prediction.EPS;
+    }
+
+    private static ModelFormatException edm(Checkpoint checkpoint) {
+        return new ModelFormatException(
+                checkpoint.path(),
+                "was trained on continuous noise levels (EDM, as CosXL and Playground 2.5), which no sampler here"
+                        + " supports; use a model of SDXL that predicts epsilon or v");
     }
 
     /** What the metadata say, 1 to 4096, or 0 where they say nothing. */

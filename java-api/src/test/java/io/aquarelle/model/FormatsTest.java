@@ -107,8 +107,20 @@ class FormatsTest {
                             "prediction_type", "v_prediction",
                             "clip_heads", "4",
                             "text_encoder.hidden_act", "quick_gelu",
-                            "vae_scale", "0.18215"),
+                            "scale_factor", "0.18215"),
                     checkpoint.metadata());
+        }
+    }
+
+    @Test
+    void aFolderWithASchedulerOfContinuousNoiseLevelsIsRefused() throws Exception {
+        Path diffusers = diffusers("");
+        Files.writeString(
+                diffusers.resolve("scheduler/scheduler_config.json"),
+                "{\"_class_name\": \"EDMEulerScheduler\", \"prediction_type\": \"v_prediction\"}");
+        try (var checkpoint = Checkpoint.open(diffusers)) {
+            var e = assertThrows(ModelFormatException.class, () -> ModelSpec.of(checkpoint));
+            assertTrue(e.getMessage().contains("EDM"), e.getMessage());
         }
     }
 

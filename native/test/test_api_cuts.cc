@@ -57,6 +57,29 @@ TEST(cut_unets_give_the_golden_outputs) {
     }
 }
 
+// Without the upsampler channels and counts still fit, and sizes do not.
+TEST(unets_that_do_not_return_to_their_size_are_refused) {
+    const nano whole(1);
+    int samplers = 0;
+    for (const aq_tensor &sampler : whole.file.describe()) {
+        const std::string name = sampler.name;
+        const bool down = name.ends_with(".0.op.weight"), up = name.ends_with(".conv.weight");
+        if (!name.starts_with(unet_prefix) || !(down || up)) continue;
+        samplers++;
+        std::vector<aq_tensor> tensors = whole.file.describe();
+        const std::string prefix = name.substr(0, name.size() - strlen("weight"));
+        std::erase_if(tensors, [&](const aq_tensor &t) { return std::string(t.name).starts_with(prefix); });
+        aq_handle weights = 0, unet = 0;
+        aq_error error = {};
+        const aq_unet_options options = {unet_prefix, 8, 0, 0};
+        whole.must(aq_weights_create(tensors.data(), tensors.size(), &weights, &error));
+        CHECK(aq_unet_create(whole.engine, weights, &options, &unet, &error) == AQ_INVALID_MODEL);
+        if (unet != 0) aq_close(unet, nullptr);
+        aq_close(weights, nullptr);
+    }
+    CHECK(samplers >= 2);
+}
+
 TEST(blocks_without_a_counterpart_are_refused) {
     const nano whole(1);
     for (const char *part : {"input_blocks.2.", "output_blocks.1.", "middle_block.0.in_layers"}) {

@@ -23,18 +23,19 @@ unet::unet(std::shared_ptr<engine> on, std::shared_ptr<const weights> from, cons
     const int inputs = reader.count("input_blocks"), outputs = reader.count("output_blocks");
     int64_t channels = reader.conv("input_blocks.0.0", 0, 0).inputs;
     in_channels_ = channels;
-    std::vector<int64_t> skips;
+    std::vector<residual_place> skips;
     int halvings = 0;
     for (int i = 0; i < inputs; i++) {
         const std::string name = "input_blocks." + std::to_string(i);
         unet_block b = blocks.read(reader.under(name), name, channels, 0);
         if (b.modules.empty()) continue;
-        halvings += b.downsamples();
+        halvings += b.downsamples() - b.upsamples();
         residuals_.push_back({channels, halvings});
         input_blocks_.push_back(std::move(b));
-        skips.push_back(channels);
+        skips.push_back(residuals_.back());
     }
     middle_block_ = blocks.read(reader.under("middle_block"), "middle_block", channels, 0);
+    halvings += middle_block_.downsamples() - middle_block_.upsamples();
     if (!middle_block_.modules.empty()) residuals_.push_back({channels, halvings});
     for (int i = 0; i < outputs; i++) {
         const std::string name = "output_blocks." + std::to_string(i);
@@ -44,9 +45,16 @@ unet::unet(std::shared_ptr<engine> on, std::shared_ptr<const weights> from, cons
         if (takes_skip && skips.empty()) {
             throw failure(AQ_INVALID_MODEL, "'" + part.prefix() + "' has no input block as its counterpart");
         }
-        unet_block b = blocks.read(part, name, channels, takes_skip ? skips.back() : 0);
+        unet_block b = blocks.read(part, name, channels, takes_skip ? skips.back().channels : 0);
         b.takes_skip = takes_skip;
+        bool mirrors = !takes_skip || skips.back().halvings == halvings;
         if (takes_skip) skips.pop_back();
+        halvings += b.downsamples() - b.upsamples();
+        // An upsampler takes its size from the next skip connection.
+        mirrors = mirrors && (b.upsamples() == 0 || b.upsamples() == 1 && b.downsamples() == 0 &&
+                                                        (skips.empty() || skips.back().halvings == halvings));
+        if (!mirrors)
+            throw failure(AQ_INVALID_MODEL, "'" + part.prefix() + "' does not mirror the UNet's input blocks");
         if (!b.modules.empty()) output_blocks_.push_back(std::move(b));
     }
     if (!skips.empty()) {
@@ -54,6 +62,7 @@ unet::unet(std::shared_ptr<engine> on, std::shared_ptr<const weights> from, cons
                                             " input blocks, the outputs of " + std::to_string(skips.size()) +
                                             " of them go to no output block");
     }
+    if (halvings != 0) throw failure(AQ_INVALID_MODEL, "the UNet's output has another size than its input");
     out_unit_ = add_unit(units_, "out", AQ_UNIT_CONVOLUTION, -1, false);
     out_norm_ = reader.group_norm("out.0", channels);
     out_conv_ = reader.conv("out.2", channels, 0);

@@ -85,6 +85,12 @@ int unet_block::downsamples() const {
     return count;
 }
 
+int unet_block::upsamples() const {
+    int count = 0;
+    for (const unet_module &m : modules) count += std::holds_alternative<upsample>(m.layer);
+    return count;
+}
+
 void unet_block::find_cross_attentions(std::map<int, int64_t> &widths) const {
     for (const unet_module &m : modules) {
         const auto *t = std::get_if<transformer>(&m.layer);

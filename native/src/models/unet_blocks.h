@@ -36,8 +36,9 @@ struct unet_block {
     ggml_tensor *build(graph &g, plan &p, ggml_tensor *x, ggml_tensor *skip, ggml_tensor *time, const reading &from,
                        const ggml_tensor *next_skip) const;
 
-    // How often it halves its input.
+    // How often it halves its input, and how often it doubles it.
     int downsamples() const;
+    int upsamples() const;
 
     // Channels of the queries of each cross-attention, by units.
     void find_cross_attentions(std::map<int, int64_t> &widths) const;

@@ -1,11 +1,15 @@
 package io.aquarelle.model;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assertions.fail;
 
+import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
@@ -13,13 +17,26 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.SplittableRandom;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
-/** Damaged files of every format read with all data inside the file, or with a ModelFormatException; in no other way. */
+/**
+ * Damaged files of every format read with all data inside the file, or with a ModelFormatException; in no other way.
+ * {@code -Daquarelle.mutants=N} tries N a format.
+ */
 class FormatsFuzzTest {
-    private static final int MUTANTS = 100_000;
+    private static final int MUTANTS = Integer.getInteger("aquarelle.mutants", 100_000);
+
+    /** Models of several files are opened, which takes longer. */
+    private static final int FOLDERS = Integer.getInteger("aquarelle.mutants", 500);
+
     private static final Path PATH = Path.of("model");
+
+    @TempDir
+    private Path folder;
 
     /** Numbers at which readers go wrong. */
     private static final long[] NUMBERS = {
@@ -87,17 +104,70 @@ class FormatsFuzzTest {
     @ParameterizedTest
     @EnumSource
     void damagedFilesReadSafelyOrAreRefused(Format format) {
-        byte[] whole = format.example();
+        mutate(MUTANTS, format.example(), FormatsFuzzTest::read);
+    }
+
+    @Test
+    void damagedIndexesReadSafelyOrAreRefused() throws IOException {
+        String shard = "model-0000%d-of-00002.safetensors";
+        for (int i = 1; i <= 2; i++) {
+            String tensor = RawSafetensors.tensor("t" + i, "F16", "[2]", 0, 4);
+            Files.write(folder.resolve(shard.formatted(i)), RawSafetensors.file("{" + tensor + "}", 4));
+        }
+        String index = "{\"metadata\": {\"total_size\": 8}, \"weight_map\": {\"t1\": \"" + shard.formatted(1)
+                + "\", \"t2\": \"" + shard.formatted(2) + "\"}}";
+        Path file = folder.resolve("model.safetensors.index.json");
+        mutate(FOLDERS, index.getBytes(StandardCharsets.UTF_8), bytes -> {
+            Files.write(file, bytes);
+            Checkpoint.open(file).close();
+        });
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"unet", "vae", "text_encoder", "scheduler"})
+    void damagedSettingsReadSafelyOrAreRefused(String part) throws IOException {
+        Map<String, String> settings = Map.of(
+                "unet", "{\"attention_head_dim\": [5, 10], \"block_out_channels\": [320, 640]}",
+                "vae", "{\"_class_name\": \"AutoencoderKL\", \"scaling_factor\": 0.18215}",
+                "text_encoder", "{\"num_attention_heads\": 4, \"hidden_act\": \"gelu\"}",
+                "scheduler", "{\"_class_name\": \"DDIMScheduler\", \"prediction_type\": \"v_prediction\"}");
+        Map<String, String> tensors = Map.of(
+                "unet", "conv_in.weight",
+                "vae", "decoder.conv_in.weight",
+                "text_encoder", "text_model.embeddings.token_embedding.weight");
+        for (var network : tensors.entrySet()) {
+            String stem = network.getKey().startsWith("text") ? "model" : "diffusion_pytorch_model";
+            String header = "{" + RawSafetensors.tensor(network.getValue(), "F16", "[2,1]", 0, 4) + "}";
+            Path to = Files.createDirectory(folder.resolve(network.getKey()));
+            Files.write(to.resolve(stem + ".safetensors"), RawSafetensors.file(header, 4));
+        }
+        Files.createDirectory(folder.resolve("scheduler"));
+        Files.writeString(folder.resolve("model_index.json"), "{\"_class_name\": \"StableDiffusionPipeline\"}");
+        Path file = folder.resolve(part).resolve(part.equals("scheduler") ? "scheduler_config.json" : "config.json");
+        mutate(FOLDERS, settings.get(part).getBytes(StandardCharsets.UTF_8), bytes -> {
+            Files.write(file, bytes);
+            try (Checkpoint model = Checkpoint.open(folder)) {
+                assertThrows(ModelFormatException.class, () -> ModelSpec.of(model)); // as it has no whole UNet
+            }
+        });
+    }
+
+    @FunctionalInterface
+    private interface Use {
+        void use(byte[] file) throws IOException;
+    }
+
+    private void mutate(int count, byte[] whole, Use use) {
         var random = new SplittableRandom(2026);
         int good = 0;
-        for (int i = 0; i < MUTANTS; i++) {
+        for (int i = 0; i < count; i++) {
             byte[] bytes = mutant(whole, random, i % 5);
             try {
-                read(bytes);
+                use.use(bytes);
                 good++;
             } catch (ModelFormatException e) {
                 assertTrue(
-                        e.getMessage().contains("model")
+                        (e.getMessage().startsWith(PATH + " ") || e.getMessage().startsWith(folder + "/"))
                                 && e.getMessage().lines().count() == 1
                                 && e.getMessage().length() < 1000,
                         e.getMessage());
@@ -107,8 +177,8 @@ class FormatsFuzzTest {
         }
         // Both ends happen, or the mutations test nothing.
         int read = good;
-        assertTrue(read > MUTANTS / 100, () -> "only " + read + " read");
-        assertTrue(read < MUTANTS * 3 / 4, () -> "as many as " + read + " read");
+        assertTrue(read > count / 100, () -> "only " + read + " read");
+        assertTrue(read < count * 3 / 4, () -> "as many as " + read + " read");
     }
 
     private static void read(byte[] bytes) throws ModelFormatException {

@@ -22,7 +22,7 @@ import org.junit.jupiter.api.io.TempDir;
 
 /** Damaged files open with all data inside the file, or with a ModelFormatException, and in no other way. */
 class SafetensorsFuzzTest {
-    private static final int MUTANTS = 100_000;
+    private static final int MUTANTS = Integer.getInteger("aquarelle.mutants", 100_000);
     private static final int DATA = 44;
     private static final String HEADER = "{\"__metadata__\":{\"family\":\"sd1\",\"note\":\"h\\u00e9 \\ud83d\\ude00\"},"
             + tensor("model.a.weight", "F16", "[2,3,1,1]", 0, 12) + ","

@@ -1,16 +1,19 @@
 namespace aq::AQ_ISA {
 
-constexpr int64_t query_block = 192, key_block = 256 / tile_columns * tile_columns;
+constexpr int64_t fewest_queries = 192, most_queries = 384;  // of a block
+constexpr int64_t key_block = 256 / tile_columns * tile_columns;
 constexpr int64_t score_stride = key_block + 16;  // so that rows do not fall on the same cache sets
-static_assert(query_block % tile_rows == 0, "query blocks are whole tiles");
+constexpr int64_t block_floats = 160 * 1024;      // of a block's queries, scores and sums
+static_assert(fewest_queries % tile_rows == 0 && most_queries % tile_rows == 0, "query blocks are whole tiles");
 
 struct attention_buffers {
-    float *queries;          // [query_block][lda], scaled by log2(e) / sqrt(head_width)
+    int64_t block;           // queries that are computed at once: keys and values are packed anew for each block
+    float *queries;          // [block][lda], scaled by log2(e) / sqrt(head_width)
     float *keys;             // panels [key_block / tile_columns][head_width][tile_columns]
     float *values;           // panels [padded width / tile_columns][key_block][tile_columns]
-    float *scores;           // [query_block][score_stride], then the softmax numerators
-    float *sums;             // [query_block][padded width], numerators times values
-    float *highest, *total;  // [query_block]: running maximum and denominator
+    float *scores;           // [block][score_stride], then the softmax numerators
+    float *sums;             // [block][padded width], numerators times values
+    float *highest, *total;  // [block]: running maximum and denominator
     float *zeros;            // [head_width]
     int64_t lda, padded, size;
 };
@@ -21,13 +24,15 @@ static attention_buffers attention_layout(const attention_args &t, float *scratc
     s.padded = round_up(t.head_width, lanes);
     if (s.padded % tile_columns > lanes) s.padded = round_up(s.padded, tile_columns);
     s.lda = round_up(t.head_width, lanes) + 16;
-    s.queries = space.take(query_block * s.lda);
+    const int64_t fit = block_floats / (s.lda + score_stride + s.padded) / tile_rows * tile_rows;
+    s.block = fit < fewest_queries ? fewest_queries : smaller(fit, most_queries);
+    s.queries = space.take(s.block * s.lda);
     s.keys = space.take(key_block * t.head_width);
     s.values = space.take(key_block * round_up(s.padded, tile_columns));
-    s.scores = space.take(query_block * score_stride);
-    s.sums = space.take(query_block * s.padded);
-    s.highest = space.take(query_block);
-    s.total = space.take(query_block);
+    s.scores = space.take(s.block * score_stride);
+    s.sums = space.take(s.block * s.padded);
+    s.highest = space.take(s.block);
+    s.total = space.take(s.block);
     s.zeros = space.take(t.head_width);
     s.size = space.used;
     return s;
@@ -82,11 +87,20 @@ static void softmax_row(const attention_buffers &s, int64_t row, int64_t keys, i
     s.total[row] += total;
 }
 
+// The first `count` columns of a panel of `keys` rows; those behind stay as they are.
+static void copy_columns(const float *from, int64_t stride, int64_t keys, int64_t count, float *panel) {
+    constexpr int64_t piece = 4;
+    for (int64_t j = 0; j < keys; j++, from += stride, panel += tile_columns) {
+        int64_t c = 0;
+        for (; c + piece <= count; c += piece) memcpy(panel + c, from + c, piece * sizeof(float));
+        for (; c < count; c++) panel[c] = from[c];
+    }
+}
+
 // One block of queries of one head against all its keys.
 static void attend(const attention_args &t, const attention_buffers &s, const volatile int32_t *cancel, int64_t batch,
-                   int64_t head, int64_t first_query) {
+                   int64_t head, int64_t first_query, int64_t queries) {
     const int64_t width = t.head_width, stride = t.heads * width;
-    const int64_t queries = smaller(query_block, t.queries - first_query);
     const float *q = t.q + (batch * t.queries + first_query) * stride + head * width;
     const float *k = t.k + batch * t.keys * stride + head * width;
     const float *v = t.v + batch * t.keys * stride + head * width;
@@ -107,7 +121,7 @@ static void attend(const attention_args &t, const attention_buffers &s, const vo
         s.highest[i] = minus_infinity;
         s.total[i] = 0;
     }
-    memset(s.sums, 0, (size_t)(query_block * s.padded) * sizeof(float));
+    memset(s.sums, 0, (size_t)(s.block * s.padded) * sizeof(float));
 
     const int64_t last_key = t.causal ? smaller(t.keys, first_query + queries) : t.keys;
     for (int64_t first = 0; first < last_key; first += key_block) {
@@ -119,12 +133,8 @@ static void attend(const attention_args &t, const attention_buffers &s, const vo
             pack_rows<tile_columns>(rows, width, s.keys + j * width);
         }
         for (int64_t c = 0; c < width; c += tile_columns) {
-            const int64_t n = smaller(tile_columns, width - c);
-            float *panel = s.values + c * key_block;
-            for (int64_t j = 0; j < keys; j++, panel += tile_columns) {
-                memcpy(panel, v + (first + j) * stride + c, (size_t)n * sizeof(float));
-                memset(panel + n, 0, (size_t)(tile_columns - n) * sizeof(float));
-            }
+            copy_columns(v + first * stride + c, stride, keys, smaller(tile_columns, width - c),
+                         s.values + c * key_block);
         }
         for (int64_t j = 0; j < keys; j += tile_columns) {
             for (int64_t i = 0; i < queries; i += tile_rows) {
@@ -148,11 +158,16 @@ static void attend(const attention_args &t, const attention_buffers &s, const vo
 static void attention(const attention_args &t, const worker &w) {
     const attention_buffers s = attention_layout(t, w.scratch);
     memset(s.zeros, 0, (size_t)t.head_width * sizeof(float));
-    const int64_t blocks = (t.queries + query_block - 1) / query_block, items = t.batch * t.heads * blocks;
+    memset(s.values, 0, (size_t)(key_block * round_up(s.padded, tile_columns)) * sizeof(float));
+    // Blocks of equal size, and enough of them to keep all threads busy.
+    int64_t blocks = (t.queries + s.block - 1) / s.block;
+    while (t.batch * t.heads * blocks < 3 * w.count && t.queries > blocks * fewest_queries / 2) blocks++;
+    const int64_t items = t.batch * t.heads * blocks;
     for (int64_t item = items * w.index / w.count; item < items * (w.index + 1) / w.count; item++) {
         if (w.cancel && *w.cancel) return;
-        const int64_t head = item / blocks;
-        attend(t, s, w.cancel, head / t.heads, head % t.heads, item % blocks * query_block);
+        const int64_t head = item / blocks, block = item % blocks;
+        const int64_t first = t.queries * block / blocks, end = t.queries * (block + 1) / blocks;
+        attend(t, s, w.cancel, head / t.heads, head % t.heads, first, end - first);
     }
 }
 

@@ -241,14 +241,14 @@ static void gemm(const gemm_args &g, const worker &w) {
                 pack_windows(g, s, row, rows, channel, channels, terms);
                 for (int64_t j = 0; j < columns; j += tile_columns) {
                     const int64_t width = smaller(tile_columns, columns - j);
-                    for (int64_t i = 0; i < rows; i += tile_rows) {
-                        const int64_t height = smaller(tile_rows, rows - i);
+                    for (int64_t t = 0; t < tiles_of(rows); t++) {
+                        const int64_t i = begin_of_tile(t, rows), height = begin_of_tile(t + 1, rows) - i;
                         const float *a = s.a + i * s.lda, *b = s.b + j * depth;
                         float *c = g.c + (row + i) * g.ldc + column + j;
-                        if (height == tile_rows && width == tile_columns) {
-                            multiply_tile(depth, a, s.lda, b, c, g.ldc, add);
+                        if (width == tile_columns) {
+                            multiply_low_tile(height, depth, a, s.lda, b, c, g.ldc, add);
                         } else {
-                            multiply_tile_part(depth, a, s.lda, b, c, g.ldc, add, height, width, s.spare);
+                            multiply_narrow_tile(depth, a, s.lda, b, c, g.ldc, add, height, width, s.spare);
                         }
                     }
                 }

@@ -30,10 +30,10 @@ static inline vf copy_sign(vf magnitude, vf sign) {
 }
 static inline vf round(vf a) { return {_mm256_round_ps(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)}; }
 
-// 2 to the power n for whole n from -126 to 127.
-static inline vf power_of_two(vf n) {
-    const __m256i exponent = _mm256_add_epi32(_mm256_cvtps_epi32(n.v), _mm256_set1_epi32(127));
-    return {_mm256_castsi256_ps(_mm256_slli_epi32(exponent, 23))};
+// x times 2 to the power n, for x between 0.5 and 2 and whole n from -126 to 127: n is added to the exponent's bits.
+static inline vf times_power_of_two(vf x, vf n) {
+    const __m256i exponent = _mm256_slli_epi32(_mm256_cvtps_epi32(n.v), 23);
+    return {_mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(x.v), exponent))};
 }
 
 static inline vf load_f16(const uint8_t *p) { return {_mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)p))}; }

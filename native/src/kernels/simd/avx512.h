@@ -30,11 +30,8 @@ static inline vf copy_sign(vf magnitude, vf sign) {
 }
 static inline vf round(vf a) { return {_mm512_roundscale_ps(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)}; }
 
-// 2 to the power n for whole n from -126 to 127.
-static inline vf power_of_two(vf n) {
-    const __m512i exponent = _mm512_add_epi32(_mm512_cvtps_epi32(n.v), _mm512_set1_epi32(127));
-    return {_mm512_castsi512_ps(_mm512_slli_epi32(exponent, 23))};
-}
+// x times 2 to the power n, for x between 0.5 and 2 and whole n from -126 to 127.
+static inline vf times_power_of_two(vf x, vf n) { return {_mm512_scalef_ps(x.v, n.v)}; }
 
 static inline vf load_f16(const uint8_t *p) { return {_mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)p))}; }
 static inline void store_f16(uint8_t *p, vf x) {

@@ -23,19 +23,27 @@ static inline void store_part(float *p, vf x, int64_t n) {
     memcpy(p, lane, (size_t)n * sizeof(float));
 }
 
+// Over all lanes, by halves, so that few steps wait for each other.
 static inline float horizontal_sum(vf x) {
-    float lane[lanes], sum = 0;
+    float lane[lanes];
     store(lane, x);
-    for (int i = 0; i < lanes; i++) sum += lane[i];
-    return sum;
+    AQ_UNROLL
+    for (int half = lanes / 2; half > 0; half /= 2) {
+        AQ_UNROLL
+        for (int i = 0; i < half; i++) lane[i] += lane[i + half];
+    }
+    return lane[0];
 }
 
 static inline float horizontal_max(vf x) {
     float lane[lanes];
     store(lane, x);
-    float best = lane[0];
-    for (int i = 1; i < lanes; i++) best = lane[i] > best ? lane[i] : best;
-    return best;
+    AQ_UNROLL
+    for (int half = lanes / 2; half > 0; half /= 2) {
+        AQ_UNROLL
+        for (int i = 0; i < half; i++) lane[i] = lane[i + half] > lane[i] ? lane[i + half] : lane[i];
+    }
+    return lane[0];
 }
 
 // e^x = 2^n e^r with n = round(x / ln 2), |r| <= ln 2 / 2, and the Taylor polynomial of e^r to r^7, whose remainder
@@ -54,7 +62,7 @@ static inline vf exp(vf x) {
     p = fma(p, r, set1(0.5f));
     p = fma(p, r, set1(1.0f));
     p = fma(p, r, set1(1.0f));
-    return p * power_of_two(n);
+    return times_power_of_two(p, n);
 }
 
 // 2^x for x <= 0, as softmax needs it: 2^n 2^r with n = round(x) and the Taylor polynomial of 2^r to r^6, whose
@@ -69,7 +77,7 @@ static inline vf exp2_of_negative(vf x) {
     p = fma(p, r, set1(2.402265070e-1f));
     p = fma(p, r, set1(6.931471806e-1f));
     p = fma(p, r, set1(1.0f));
-    return p * power_of_two(n);
+    return times_power_of_two(p, n);
 }
 
 static inline vf sigmoid(vf x) { return set1(1.0f) / (set1(1.0f) + exp(set1(0.0f) - x)); }

@@ -27,9 +27,10 @@ static inline vf abs(vf a) { return {vabsq_f32(a.v)}; }
 static inline vf copy_sign(vf magnitude, vf sign) { return {vbslq_f32(vdupq_n_u32(0x80000000u), sign.v, magnitude.v)}; }
 static inline vf round(vf a) { return {vrndnq_f32(a.v)}; }
 
-// 2 to the power n for whole n from -126 to 127.
-static inline vf power_of_two(vf n) {
-    return {vreinterpretq_f32_s32(vshlq_n_s32(vaddq_s32(vcvtq_s32_f32(n.v), vdupq_n_s32(127)), 23))};
+// x times 2 to the power n, for x between 0.5 and 2 and whole n from -126 to 127: n is added to the exponent's bits.
+static inline vf times_power_of_two(vf x, vf n) {
+    const int32x4_t exponent = vshlq_n_s32(vcvtq_s32_f32(n.v), 23);
+    return {vreinterpretq_f32_s32(vaddq_s32(vreinterpretq_s32_f32(x.v), exponent))};
 }
 
 static inline vf load_f16(const uint8_t *p) {

@@ -41,10 +41,10 @@ static inline vf round(vf a) {
     return {(a.v + shift) - shift};
 }
 
-// 2 to the power n for whole n from -126 to 127; anything for NaN.
-static inline vf power_of_two(vf n) {
+// x times 2 to the power n, for x between 0.5 and 2 and whole n from -126 to 127; NaN for NaN.
+static inline vf times_power_of_two(vf x, vf n) {
     const floats number = n.v == n.v ? n.v : floats{0, 0, 0, 0};
-    return {(floats)((__builtin_convertvector(number, ints) + 127) << 23)};
+    return {x.v * (floats)((__builtin_convertvector(number, ints) + 127) << 23)};
 }
 
 static inline float from_bits(uint32_t bits) {

@@ -8,9 +8,9 @@
 // times the size of the stored ones, and reading them back slower than making them again.
 namespace aq::AQ_ISA {
 
-constexpr int64_t winograd_channels = 160;        // of the largest block of the sum
-constexpr int64_t winograd_outputs = 32;          // of a group
-constexpr int64_t longest_strip = 120;            // tiles
+constexpr int64_t winograd_channels = 160;         // of the largest block of the sum
+constexpr int64_t winograd_outputs = 32;           // of a group
+constexpr int64_t longest_strip = 120;             // tiles
 constexpr int64_t strip_floats = 3 * 1024 * 1024;  // of a strip's transformed input
 static_assert(longest_strip % tile_rows == 0 && winograd_outputs % lanes == 0, "strips and groups are whole tiles");
 
@@ -218,7 +218,7 @@ template <class F> static void winograd_part_of(const gemm_args &g, const winogr
     memset(plan.weights.zeros, 0, (size_t)plan.channels * 9 * sizeof(float));
 
     for (int64_t first = own.row; first < own.row_end; first += plan.strip) {
-        const int64_t last = smaller(first + plan.strip, own.row_end);
+        const int64_t last = smaller(first + plan.strip, own.row_end), rows = last - first;
         if (w.cancel && *w.cancel) return;
         transform_input<F>(g, part, plan, first, last);
         for (int64_t output = own.column; output < own.column_end; output += winograd_outputs) {
@@ -233,10 +233,10 @@ template <class F> static void winograd_part_of(const gemm_args &g, const winogr
                     for (int64_t n = 0; n < outputs; n += tile_columns) {
                         const float *u = plan.u + p * plan.points_u + n * plan.channels;
                         float *to = plan.products + p * plan.points_m + n;
-                        // Rows behind the last tile hold anything and are not used.
-                        for (int64_t i = 0; i < last - first; i += tile_rows) {
-                            multiply_tile(channels, a + i * plan.lda, plan.lda, u, to + i * plan.ldm, plan.ldm,
-                                          block > 0);
+                        for (int64_t t = 0; t < tiles_of(rows); t++) {
+                            const int64_t i = begin_of_tile(t, rows);
+                            multiply_low_tile(begin_of_tile(t + 1, rows) - i, channels, a + i * plan.lda, plan.lda, u,
+                                              to + i * plan.ldm, plan.ldm, block > 0);
                         }
                     }
                 }

@@ -31,7 +31,7 @@ extern "C" {
 #endif
 
 // Raised with every change of a struct or function below.
-#define AQ_ABI_VERSION 8
+#define AQ_ABI_VERSION 10
 
 typedef enum aq_status {
     AQ_OK = 0,
@@ -447,6 +447,38 @@ AQ_API aq_status aq_vae_estimate(aq_handle vae, const aq_vae_call *call, int32_t
                                  aq_error *error);
 AQ_API aq_status aq_vae_decode(aq_handle vae, const aq_vae_call *call, aq_control *control, aq_error *error);
 AQ_API aq_status aq_vae_encode(aq_handle vae, const aq_vae_call *call, aq_control *control, aq_error *error);
+
+// Upscaler: RRDBNet of ESRGAN (Wang et al., arXiv 1809.00219) and Real-ESRGAN (Wang et al., arXiv 2107.10833), by the
+// names of BasicSR. Blocks, widths and scale are read from the tensors.
+typedef struct aq_upscaler_options {
+    const char *prefix;  // before "conv_first.weight"
+} aq_upscaler_options;
+
+typedef struct aq_upscaler_info {
+    int32_t channels;  // of a picture
+    int32_t scale;     // pixels of the output per pixel of the input and side
+    int32_t multiple;  // what sides of the input must be multiples of; more than 1 where the network folds pixels into
+                       // channels
+    int32_t blocks;
+    int32_t radius;  // how many pixels of the input, before, behind, over and under a pixel, its output depends on
+} aq_upscaler_info;
+
+typedef struct aq_upscaler_call {
+    const float *input;                  // picture [channels][height][width], 0 to 1
+    float *output;                       // [channels][height * scale][width * scale], not clamped
+    uint64_t input_count, output_count;  // in floats
+    int32_t height, width;               // of the input
+    uint64_t max_memory;                 // bytes of buffers that the call may take, or 0: what is available
+} aq_upscaler_call;
+
+AQ_API aq_status aq_upscaler_create(aq_handle engine, aq_handle weights, const aq_upscaler_options *options,
+                                    aq_handle *upscaler, aq_error *error);
+AQ_API aq_status aq_upscaler_get_info(aq_handle upscaler, aq_upscaler_info *info, aq_error *error);
+// Tells how many bytes of buffers aq_upscaler_upscale would take; only the sizes of the call count.
+AQ_API aq_status aq_upscaler_estimate(aq_handle upscaler, const aq_upscaler_call *call, uint64_t *bytes,
+                                      aq_error *error);
+AQ_API aq_status aq_upscaler_upscale(aq_handle upscaler, const aq_upscaler_call *call, aq_control *control,
+                                     aq_error *error);
 
 #ifdef __cplusplus
 }

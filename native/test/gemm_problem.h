@@ -43,6 +43,7 @@ struct extras {
     bool bias = false, image_bias = false, residual = false;
     bool norm = false, silu = false;  // on the input side
     activation act = activation::none;
+    float gain = 1;
     int gap = 0;             // floats between the rows of each matrix
     std::vector<int> ranks;  // of terms beside the product
 };
@@ -70,6 +71,7 @@ inline problem make(const shape &s, format stored, const extras &with, random_nu
     p.g.channels = s.channels;
     p.g.rows = s.images * pixels;
     p.g.act = with.act;
+    p.g.gain = with.gain;
     p.g.lda = s.channels + with.gap;
     p.g.ldc = s.outputs + 2 * with.gap;
     p.g.ldr = s.outputs + 3 * with.gap;

@@ -22,6 +22,7 @@ inline double activate(double x, aq::activation act) {
         case aq::activation::gelu: return gelu(x);
         case aq::activation::quick_gelu: return quick_gelu(x);
         case aq::activation::relu: return fmax(x, 0);
+        case aq::activation::leaky_relu: return x < 0 ? 0.2 * x : x;
         case aq::activation::relu_of_sum:
         case aq::activation::none: break;
     }
@@ -72,7 +73,7 @@ inline doubles reference_gemm(const aq::gemm_args &g, const doubles &weights, co
             }
             if (g.bias) x += g.bias[n];
             if (g.image_bias) x += g.image_bias[image * outputs + n];
-            x = activate(x, g.act);
+            x = g.gain * activate(x, g.act);
             if (g.residual) x += g.residual[row * g.ldr + n];
             if (g.act == aq::activation::relu_of_sum) x = fmax(x, 0);
             c[(size_t)(row * outputs + n)] = x;

@@ -76,9 +76,10 @@ TEST(upsampling_to_even_and_odd_sizes) {
 TEST(bias_activation_residual_and_wide_rows) {
     random_numbers random(5);
     for (activation act : {activation::none, activation::silu, activation::gelu, activation::quick_gelu,
-                           activation::relu, activation::relu_of_sum}) {
+                           activation::relu, activation::leaky_relu, activation::relu_of_sum}) {
         for (int mask = 0; mask < 8; mask++) {
             extras with;
+            with.gain = mask % 3 == 0 ? 0.2f : 1;
             with.bias = (mask & 1) != 0;
             with.image_bias = (mask & 2) != 0;
             with.residual = (mask & 4) != 0;

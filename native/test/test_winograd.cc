@@ -73,9 +73,10 @@ TEST(both_sides_of_the_product) {
         verify(doubled(2, 4, 5, 20, 21), format::f16, with, random);
     }
     extras with;
-    for (activation act :
-         {activation::silu, activation::gelu, activation::quick_gelu, activation::relu, activation::relu_of_sum}) {
+    for (activation act : {activation::silu, activation::gelu, activation::quick_gelu, activation::relu,
+                           activation::leaky_relu, activation::relu_of_sum}) {
         with.act = act;
+        with.gain = act == activation::leaky_relu ? 0.2f : 1;
         verify(same3x3(1, 7, 9, 20, 21), format::f16, with, random);
     }
 }

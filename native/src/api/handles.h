@@ -15,13 +15,14 @@
 #include "models/image_encoder.h"
 #include "models/text_encoder.h"
 #include "models/unet.h"
+#include "models/upscaler.h"
 
 namespace aq {
 
 using object = std::variant<std::shared_ptr<engine>, std::shared_ptr<const weights>, std::shared_ptr<text_encoder>,
                             std::shared_ptr<unet>, std::shared_ptr<autoencoder>, std::shared_ptr<feature_cache>,
                             std::shared_ptr<control_net>, std::shared_ptr<attention_adapter>,
-                            std::shared_ptr<image_encoder>, std::shared_ptr<const adapter>>;
+                            std::shared_ptr<image_encoder>, std::shared_ptr<const adapter>, std::shared_ptr<upscaler>>;
 
 class handle_table {
 public:

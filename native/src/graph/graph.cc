@@ -43,20 +43,45 @@ ggml_tensor *graph::input(const extent &shape) {
     return t;
 }
 
-ggml_tensor *graph::node(work what, const extent &shape, std::initializer_list<ggml_tensor *> sources, int64_t scratch,
-                         operation run) {
-    if (steps_.size() + 64 >= most_nodes) throw failure(AQ_INVALID_MODEL, "the network has too many layers");
-    ggml_tensor *args[GGML_MAX_SRC];
+namespace {
+
+struct arguments {
+    ggml_tensor *all[GGML_MAX_SRC];
     int count = 0;
-    for (ggml_tensor *source : sources) {
-        if (source != nullptr) args[count++] = source;
+
+    explicit arguments(std::initializer_list<ggml_tensor *> sources) {
+        for (ggml_tensor *source : sources) {
+            if (source != nullptr) all[count++] = source;
+        }
     }
+};
+
+}  // namespace
+
+graph::step *graph::enrol(work what, int64_t scratch, operation run) {
+    if (steps_.size() + 64 >= most_nodes) throw failure(AQ_INVALID_MODEL, "the network has too many layers");
     steps_.push_back(
         std::unique_ptr<step>(new step{this, std::move(what), std::move(run), scratch, unit_, nullptr, {}}));
-    ggml_tensor *output = ggml_custom_4d(context_.get(), GGML_TYPE_F32, shape.channels, shape.width, shape.height,
-                                         shape.images, args, count, call, GGML_N_TASKS_MAX, steps_.back().get());
-    steps_.back()->output = output;
-    return output;
+    return steps_.back().get();
+}
+
+ggml_tensor *graph::node(work what, const extent &shape, std::initializer_list<ggml_tensor *> sources, int64_t scratch,
+                         operation run) {
+    step *s = enrol(std::move(what), scratch, std::move(run));
+    arguments args(sources);
+    return s->output = ggml_custom_4d(context_.get(), GGML_TYPE_F32, shape.channels, shape.width, shape.height,
+                                      shape.images, args.all, args.count, call, GGML_N_TASKS_MAX, s);
+}
+
+ggml_tensor *graph::space(const extent &shape) {
+    return node({"space", 0}, shape, {}, 0, [](ggml_tensor *, const worker &) {});
+}
+
+ggml_tensor *graph::part(work what, ggml_tensor *whole, std::initializer_list<ggml_tensor *> sources, int64_t scratch,
+                         operation run) {
+    step *s = enrol(std::move(what), scratch, std::move(run));
+    arguments args(sources);
+    return s->output = ggml_custom_inplace(context_.get(), whole, args.all, args.count, call, GGML_N_TASKS_MAX, s);
 }
 
 graph::~graph() {

@@ -67,6 +67,14 @@ public:
     ggml_tensor *node(work what, const extent &shape, std::initializer_list<ggml_tensor *> sources, int64_t scratch,
                       operation run);
 
+    // Memory whose values nothing sets before nodes of `part` do.
+    ggml_tensor *space(const extent &shape);
+
+    // A node that fills some of the channels of `whole`, a space or such a node, and stands for `whole` from then on.
+    // At most 8 sources.
+    ggml_tensor *part(work what, ggml_tensor *whole, std::initializer_list<ggml_tensor *> sources, int64_t scratch,
+                      operation run);
+
     // Nodes made during its life belong to a unit of the network, of which the graph knows no more than the number.
     class scope {
     public:
@@ -135,6 +143,7 @@ private:
         clock::time_point started;  // in the last run
     };
     static void call(ggml_tensor *output, int index, int count, void *userdata);
+    step *enrol(work what, int64_t scratch, operation run);
 
     engine &engine_;
     const adaptation *adapted_;

@@ -67,9 +67,11 @@ ggml_tensor *multiply(graph &g, const operand &from, const product_layer &layer,
         const int64_t columns = layer.experts->kernels.cols;
         args.weights = {nullptr, columns * (int64_t)sizeof(float), layer.outputs, columns, storage::f32, 1, 4, nullptr};
     }
-    args.ldc = args.ldr = layer.outputs;
+    args.ldc = end.into != nullptr ? end.into->ne[0] : layer.outputs;
+    args.ldr = end.residual != nullptr ? end.residual->ne[0] : layer.outputs;
     args.bias = bias.empty() ? nullptr : bias.data();
     args.act = end.act;
+    args.gain = end.gain;
     std::array<gemm_term, adaptation::most_terms> terms = {};
     for (size_t i = 0; i < beside.count; i++) {
         terms[i] = {nullptr, beside.terms[i].low->ne[0], beside.terms[i].up, beside.terms[i].scale};
@@ -87,13 +89,13 @@ ggml_tensor *multiply(graph &g, const operand &from, const product_layer &layer,
             for (size_t t = 0; t < beside.count; t++) now_terms[t].a = values(beside.terms[t].low);
             now.terms = now_terms.data();
             now.a = values(from.x) + i * in.pixels() * in.channels;
-            now.c = (float *)output->data + i * args.rows * outputs;
+            now.c = (float *)output->data + i * args.rows * args.ldc + end.channel;
             if (from.factors != nullptr) {
                 now.scale = values(from.factors) + i * in.channels;
                 now.offset = now.scale + ggml_nelements(from.factors) / 2;
             }
             now.image_bias = end.image_bias != nullptr ? values(end.image_bias) + i * outputs : nullptr;
-            now.residual = end.residual != nullptr ? values(end.residual) + i * args.rows * outputs : nullptr;
+            now.residual = end.residual != nullptr ? values(end.residual) + i * args.rows * args.ldr : nullptr;
             if (mixed != nullptr) {
                 const float *kernels_and_bias = values(mixed) + i * mixed->ne[0];
                 now.weights.data = (const uint8_t *)kernels_and_bias;
@@ -110,6 +112,9 @@ ggml_tensor *multiply(graph &g, const operand &from, const product_layer &layer,
     const auto low = [&](size_t i) { return i < beside.count ? beside.terms[i].low : nullptr; };
     static_assert(adaptation::most_terms == 5, "as many as are named here");
     ggml_tensor *first = mixed != nullptr ? mixed : low(0);
+    if (end.into != nullptr) {
+        return g.part(what, end.into, {from.x, from.factors, end.image_bias, end.residual, first}, scratch, run);
+    }
     return g.node(what, out,
                   {from.x, from.factors, end.image_bias, end.residual, first, low(1), low(2), low(3), low(4)}, scratch,
                   run);
@@ -137,7 +142,8 @@ ggml_tensor *product(graph &g, const operand &from, const product_layer &plain, 
     gemm_args shape = {};
     shape.view = view;
     shape.channels = extent_of(from.x).channels;
-    if (beside.count == 0 || end.act != activation::none || pick_winograd(shape, g.host().convolution()) == 0) {
+    if (beside.count == 0 || end.act != activation::none || end.gain != 1 ||
+        pick_winograd(shape, g.host().convolution()) == 0) {
         return multiply(g, from, layer, bias, view, end, beside);
     }
     // Winograd's kernel takes no terms: they come as the residual.
@@ -179,12 +185,13 @@ ggml_tensor *conv_down(graph &g, ggml_tensor *x, const product_layer &layer, boo
     return product(g, x, layer, view, end);
 }
 
-ggml_tensor *conv_up(graph &g, ggml_tensor *x, const product_layer &layer, int64_t width, int64_t height) {
+ggml_tensor *conv_up(graph &g, ggml_tensor *x, const product_layer &layer, int64_t width, int64_t height,
+                     const epilogue &end) {
     window view = same_window(extent_of(x), layer);
     view.upsample = 2;
     view.out_w = (int32_t)width;
     view.out_h = (int32_t)height;
-    return product(g, x, layer, view, {});
+    return product(g, x, layer, view, end);
 }
 
 operand group_norm(graph &g, ggml_tensor *x, const norm_layer &layer, float epsilon, bool with_silu,

@@ -6,14 +6,19 @@
 
 namespace aq {
 
-// What happens to each value of a product before it is written: residual + act(bias + image_bias + product).
+// What happens to each value of a product before it is written: residual + gain * act(bias + image_bias + product); and
+// where that is.
 struct epilogue {
     ggml_tensor *image_bias = nullptr;  // [outputs, 1, 1, images]
-    ggml_tensor *residual = nullptr;    // the output's shape
+    ggml_tensor *residual = nullptr;    // the output's shape; of more channels, the first are added
     activation act = activation::none;
+    float gain = 1;
+    ggml_tensor *into = nullptr;  // see graph::part: its channels from `channel` on, of a layer that no adapter changes
+    int64_t channel = 0;
 };
 
-// What a product reads: a tensor, or what GroupNorm (and SiLU) make of it, computed while reading.
+// What a product reads: a tensor, of which it takes as many channels as it needs, or what GroupNorm (and SiLU) make of
+// it, computed while reading.
 struct operand {
     operand(ggml_tensor *x) : x(x) {}
 
@@ -33,7 +38,8 @@ ggml_tensor *conv(graph &g, const operand &x, const product_layer &layer, const 
 ggml_tensor *conv_down(graph &g, ggml_tensor *x, const product_layer &layer, bool pad_before, const epilogue &end = {});
 
 // Doubles the picture by repeating pixels, cut to width x height (twice the input or one less), then convolves.
-ggml_tensor *conv_up(graph &g, ggml_tensor *x, const product_layer &layer, int64_t width, int64_t height);
+ggml_tensor *conv_up(graph &g, ggml_tensor *x, const product_layer &layer, int64_t width, int64_t height,
+                     const epilogue &end = {});
 
 // `whole`: sums over an image of that many pixels of which x is a part; without them they are taken from x.
 struct image_sums {

@@ -18,8 +18,9 @@ struct worker {
     const volatile int32_t *cancel;  // non-zero: results no longer matter, return soon; may be NULL
 };
 
-// relu_of_sum is max(0, x) of the whole, residual included; the others act before the residual is added.
-enum class activation { none, silu, gelu, quick_gelu, relu, relu_of_sum };
+// leaky_relu is max(0.2 x, x); relu_of_sum is max(0, x) of the whole, residual included, where the others act before
+// the residual is added.
+enum class activation { none, silu, gelu, quick_gelu, relu, leaky_relu, relu_of_sum };
 
 // How rows of a matrix product are taken from images: row = (image, y, x) of the output holds the values under a
 // kernel_h x kernel_w window. {1, 1, 1, 1, 0, 0, ...} makes it an ordinary matrix of pixels.
@@ -38,7 +39,8 @@ struct gemm_term {
     float scale;
 };
 
-// c[row][n] = residual + act(bias[n] + image_bias[image][n] + sum_k patch[row][k] * weights[n][k] + terms[row][n])
+// c[row][n] = residual + gain * act(bias[n] + image_bias[image][n] + sum_k patch[row][k] * weights[n][k] +
+// terms[row][n])
 struct gemm_args {
     const float *a;  // [images][in_h][in_w][channels], pixels `lda` floats apart
     int64_t lda, channels, rows;
@@ -57,6 +59,7 @@ struct gemm_args {
     const float *residual;    // [rows][outputs], rows `ldr` floats apart, or NULL
     int64_t ldr;
     activation act;
+    float gain = 1;
 };
 
 // out[b][i][h*d..] = sum_j softmax_j(q[b][i] . k[b][j] / sqrt(d)) v[b][j], head by head, with a running softmax over

@@ -182,13 +182,14 @@ static inline vf activate(vf x, activation act) {
         case activation::gelu: return gelu(x);
         case activation::quick_gelu: return quick_gelu(x);
         case activation::relu: return max(x, set1(0.0f));
+        case activation::leaky_relu: return max(x * set1(0.2f), x);
         case activation::relu_of_sum:
         case activation::none: break;
     }
     return x;
 }
 
-// Bias, activation and residual on up to one vector of finished sums, on their way to row `row` of C.
+// Bias, activation, gain and residual on up to one vector of finished sums, on their way to row `row` of C.
 static inline void finish_vector(const gemm_args &g, int64_t row, int64_t image, int64_t column, int64_t count,
                                  vf sum) {
     const bool whole = count == lanes;
@@ -196,6 +197,7 @@ static inline void finish_vector(const gemm_args &g, int64_t row, int64_t image,
     if (g.bias) sum = sum + read(g.bias + column);
     if (g.image_bias) sum = sum + read(g.image_bias + image * g.weights.rows + column);
     sum = activate(sum, g.act);
+    if (g.gain != 1) sum = sum * set1(g.gain);
     if (g.residual) sum = sum + read(g.residual + row * g.ldr + column);
     if (g.act == activation::relu_of_sum) sum = max(sum, set1(0.0f));
     float *to = g.c + row * g.ldc + column;

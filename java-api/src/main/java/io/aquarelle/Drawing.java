@@ -45,10 +45,13 @@ final class Drawing {
         }
         Hires hires = request.hires();
         boolean encodes =
-                request.image() != null || hires != null && hires.upscaler().needsPixels();
+                request.image() != null || hires != null && hires.method().needsPixels();
         if (encodes && !model.networks().vae().hasEncoder()) {
             throw new IllegalArgumentException(
                     model.checkpoint().path() + " has a VAE without encoder; it cannot start from an image");
+        }
+        if (hires != null && hires.model() != null) {
+            hires.model().requireSize(request.width(), request.height(), 1);
         }
         List<Course> courses = Course.of(request, model);
         List<StepPlan> plans =
@@ -171,17 +174,27 @@ final class Drawing {
 
     /** The first pass' latent in the size of the second. */
     private float[] enlarged(int i, float[] latent, Pass first, Pass last) {
-        Hires.Upscaler upscaler = request.hires().upscaler();
+        Hires hires = request.hires();
         Course small = first.course();
         Course large = last.course();
-        if (!upscaler.needsPixels()) {
-            return upscaler.enlarged(latent, small.height(), small.width(), large.height(), large.width());
+        if (!hires.method().needsPixels()) {
+            return hires.method().enlarged(latent, small.height(), small.width(), large.height(), large.width());
         }
         model.unloadAllBut(ModelSpec.VAE_PREFIX);
+        Picture picture = first.decoded(latent);
+        if (hires.model() != null) {
+            picture = hires.model()
+                    .enlarged(
+                            picture,
+                            hires.width(),
+                            hires.height(),
+                            request.maxMemory(),
+                            it -> listener.progress(it.of(i)),
+                            control);
+        }
         listener.progress(new Progress(Phase.ENCODE, i, 0, 1));
-        Picture picture = first.decoded(latent)
-                .fitted(large.request().width(), large.request().height());
-        StartPicture start = last.startFrom(picture);
+        StartPicture start = last.startFrom(
+                picture.fitted(large.request().width(), large.request().height()));
         listener.progress(new Progress(Phase.ENCODE, i, 1, 1));
         model.unloadAllBut(ModelSpec.UNET_PREFIX);
         return start.latent(last.noise(i), start.moments().length / 2);

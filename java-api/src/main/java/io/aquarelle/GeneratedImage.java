@@ -64,6 +64,11 @@ public final class GeneratedImage {
         return seed;
     }
 
+    /** The same picture, enlarged, with another infotext. */
+    GeneratedImage enlarged(Picture picture, String newInfotext) {
+        return new GeneratedImage(picture.width(), picture.height(), picture.rgb(), seed, newInfotext, unetCalls, work);
+    }
+
     /** Prompt and settings in the form of A1111's web UI, which other programs read back into theirs. */
     public String infotext() {
         return infotext;

@@ -3,6 +3,7 @@ package io.aquarelle;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A second pass at a larger size, as A1111's "hires. fix": the first one draws the picture at the size that the model
@@ -10,11 +11,13 @@ import java.util.Locale;
  *
  * @param width pixels, a multiple of 8 from 8 to 8192
  * @param height pixels, likewise
- * @param upscaler what enlarges
+ * @param method what enlarges
+ * @param model a network that enlarges the pixels first, of which {@link Method#LANCZOS} then makes the size asked for;
+ *     null for none. It stays open
  * @param steps of the second pass, all of which are drawn, whatever the strength; 0 for as many as the first
  * @param strength how far from the enlarged picture, 0 to 1
  */
-public record Hires(int width, int height, Upscaler upscaler, int steps, float strength) {
+public record Hires(int width, int height, Method method, @Nullable Upscaler model, int steps, float strength) {
     /** Denoising strength where none is given, as in A1111 and stable-diffusion.cpp. */
     public static final float STRENGTH = 0.7f;
 
@@ -30,15 +33,34 @@ public record Hires(int width, int height, Upscaler upscaler, int steps, float s
         if (!(strength >= 0 && strength <= 1)) {
             throw new IllegalArgumentException("hires strength is " + strength + "; it must be 0 to 1");
         }
+        if (model != null && method != Method.LANCZOS) {
+            throw new IllegalArgumentException("an upscaler model enlarges pixels, hires method '" + method.title
+                    + "' the latent; use Lanczos beside it");
+        }
+    }
+
+    /** Without a network. */
+    public Hires(int width, int height, Method method, int steps, float strength) {
+        this(width, height, method, null, steps, strength);
     }
 
     /** Enlarging the latent linearly, with the usual strength and as many steps as the first pass. */
     public static Hires of(int width, int height) {
-        return new Hires(width, height, Upscaler.LATENT, 0, STRENGTH);
+        return new Hires(width, height, Method.LATENT, 0, STRENGTH);
+    }
+
+    /** Enlarging the pixels by a network, which must stay open, likewise. */
+    public static Hires of(int width, int height, Upscaler model) {
+        return new Hires(width, height, Method.LANCZOS, model, 0, STRENGTH);
+    }
+
+    /** What enlarges, by the name that A1111 writes. */
+    String title() {
+        return model == null ? method.title : model.name();
     }
 
     /** What enlarges, by the names of stable-diffusion.cpp and A1111. */
-    public enum Upscaler {
+    public enum Method {
         /** The latent, linearly. */
         LATENT("Latent", Interpolation.LINEAR),
         /** The latent, by the cell that lies before. */
@@ -53,7 +75,7 @@ public record Hires(int width, int height, Upscaler upscaler, int steps, float s
         private final String title;
         private final Interpolation interpolation;
 
-        Upscaler(String title, Interpolation interpolation) {
+        Method(String title, Interpolation interpolation) {
             this.title = title;
             this.interpolation = interpolation;
         }
@@ -78,7 +100,7 @@ public record Hires(int width, int height, Upscaler upscaler, int steps, float s
          *
          * @throws IllegalArgumentException if there is none; the message lists the names
          */
-        public static Upscaler byName(String name) {
+        public static Method byName(String name) {
             return Arrays.stream(values())
                     .filter(it -> plain(it.title).equals(plain(name)))
                     .findFirst()
@@ -88,7 +110,7 @@ public record Hires(int width, int height, Upscaler upscaler, int steps, float s
 
         /** All titles. */
         public static List<String> names() {
-            return Arrays.stream(values()).map(Upscaler::title).toList();
+            return Arrays.stream(values()).map(Method::title).toList();
         }
 
         private static String plain(String name) {

@@ -71,10 +71,15 @@ final class Infotext {
             if (hires.steps() > 0) {
                 settings.put("Hires steps", String.valueOf(hires.steps()));
             }
-            settings.put("Hires upscaler", hires.upscaler().title());
+            settings.put("Hires upscaler", hires.title());
         }
         settings.put("Version", "Aquarelle " + Version.current());
         return text(request.prompt() + tags(request.adapters()), request.negativePrompt(), settings);
+    }
+
+    /** An infotext of a picture that was enlarged afterwards, with the keys of A1111's extras. */
+    static String upscaled(String infotext, int factor, String upscaler) {
+        return infotext + ", Postprocess upscale by: " + factor + ", Postprocess upscaler: " + quote(upscaler);
     }
 
     /** Adapters as A1111 has them in prompts. */
@@ -98,7 +103,8 @@ final class Infotext {
         return new BigDecimal(Float.toString(value)).stripTrailingZeros().toPlainString();
     }
 
-    private static String name(Path model) {
+    /** A file's name without its ending. */
+    static String name(Path model) {
         String name = String.valueOf(model.getFileName());
         int dot = name.lastIndexOf('.');
         return dot > 0 ? name.substring(0, dot) : name;

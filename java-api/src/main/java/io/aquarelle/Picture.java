@@ -64,6 +64,11 @@ public final class Picture {
         return new Picture(width, height, rgb);
     }
 
+    /** The same without a copy: the array belongs to the picture from here on. */
+    static Picture owning(int width, int height, byte[] rgb) {
+        return new Picture(width, height, rgb);
+    }
+
     /** Of [3][height][width] from -1 to 1, clamped and rounded half up. */
     static Picture of(int width, int height, float[] planes) {
         int pixels = width * height;
@@ -102,6 +107,21 @@ public final class Picture {
      */
     public static Picture read(Path file) throws IOException {
         return PictureReader.read(file);
+    }
+
+    /** A PNG file. */
+    public byte[] png() {
+        return PngFile.bytes(width, height, rgb, null);
+    }
+
+    /**
+     * Writes {@link #png} to a file, which appears complete or not at all; until then an older one stays.
+     *
+     * @throws IOException if the folder does not exist or cannot be written to, its disk is full, or {@code file} is a
+     *     folder or a device; the message is one line that names the file
+     */
+    public void writePng(Path file) throws IOException {
+        PngFile.write(file, png());
     }
 
     private static void requireSides(int width, int height) {
@@ -164,10 +184,21 @@ public final class Picture {
 
     /** What control nets take: [3][height][width], 0 to 1. */
     float[] unitPlanes() {
-        int pixels = width * height;
-        float[] planes = new float[rgb.length];
+        return unitPlanes(0, 0, width, height);
+    }
+
+    /**
+     * A part of it, [3][height][width], 0 to 1. Beyond the picture its last rows and columns go on.
+     *
+     * @param left first column
+     * @param top first row
+     */
+    float[] unitPlanes(int left, int top, int partWidth, int partHeight) {
+        float[] planes = new float[3 * partWidth * partHeight];
         for (int i = 0; i < planes.length; i++) {
-            planes[i] = (rgb[3 * (i % pixels) + i / pixels] & 0xff) / 255f;
+            int x = Math.min(left + i % partWidth, width - 1);
+            int y = Math.min(top + i / partWidth % partHeight, height - 1);
+            planes[i] = (rgb[3 * (y * width + x) + i / (partWidth * partHeight)] & 0xff) / 255f;
         }
         return planes;
     }

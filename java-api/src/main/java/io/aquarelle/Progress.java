@@ -9,6 +9,11 @@ package io.aquarelle;
  * @param total steps of this phase
  */
 public record Progress(Phase phase, int image, int step, int total) {
+    /** The same of another picture. */
+    Progress of(int other) {
+        return new Progress(phase, other, step, total);
+    }
+
     /** The parts of a generation, in order; text and encoding once, the others for each picture and pass. */
     public enum Phase {
         /** The prompt goes through the text encoder. */
@@ -18,6 +23,8 @@ public record Progress(Phase phase, int image, int step, int total) {
         /** The sampler takes the latent from noise to a picture. */
         DENOISE,
         /** The VAE turns the latent into pixels. */
-        DECODE
+        DECODE,
+        /** An {@link Upscaler} enlarges the picture, one tile a step. */
+        UPSCALE
     }
 }

@@ -6,7 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import io.aquarelle.Hires.Upscaler;
+import io.aquarelle.Hires.Method;
 import io.aquarelle.model.CallControl;
 import io.aquarelle.model.Checkpoint;
 import io.aquarelle.model.EditableModel;
@@ -160,12 +160,12 @@ class PassesTest {
     }
 
     @ParameterizedTest
-    @EnumSource(Upscaler.class)
-    void secondPassDrawsOnFromTheEnlargedFirst(Upscaler upscaler) {
+    @EnumSource(Method.class)
+    void secondPassDrawsOnFromTheEnlargedFirst(Method upscaler) {
         int side = side(model);
         float[] first = sampled(new float[4 * side * side], sigmas(4), side);
         float[] large;
-        if (upscaler == Upscaler.LANCZOS) {
+        if (upscaler == Method.LANCZOS) {
             Picture picture =
                     Picture.of(SIDE, SIDE, decoded(model, first, side)).fitted(96, 96);
             float[] moments = model.networks().vae().encode(picture.planes(), 1, side * 3 / 2, side * 3 / 2, null);
@@ -191,15 +191,15 @@ class PassesTest {
     @Test
     void withoutStrengthTheFirstPassIsOnlyEnlarged() {
         byte[] plain = draw(pipeline, request());
-        for (Upscaler upscaler : Upscaler.values()) {
+        for (Method upscaler : Method.values()) {
             if (!upscaler.needsPixels()) {
                 assertArrayEquals(plain, draw(pipeline, request().hires(new Hires(SIDE, SIDE, upscaler, 0, 0))));
             }
         }
         // At full strength as many steps as asked for, or as the first pass has.
-        assertEquals(8, calls(new Hires(SIDE, SIDE, Upscaler.LATENT, 0, 1)));
-        assertEquals(8, calls(new Hires(SIDE, SIDE, Upscaler.LATENT, 4, 0.5f)));
-        assertEquals(5, calls(new Hires(SIDE, SIDE, Upscaler.LATENT, 1, 0.01f)));
+        assertEquals(8, calls(new Hires(SIDE, SIDE, Method.LATENT, 0, 1)));
+        assertEquals(8, calls(new Hires(SIDE, SIDE, Method.LATENT, 4, 0.5f)));
+        assertEquals(5, calls(new Hires(SIDE, SIDE, Method.LATENT, 1, 0.01f)));
     }
 
     private static int calls(Hires hires) {
@@ -210,7 +210,7 @@ class PassesTest {
 
     @Test
     void plansMasksAndBatchesGoWithASecondPass() {
-        Hires hires = new Hires(96, 80, Upscaler.LATENT, 0, 0.5f);
+        Hires hires = new Hires(96, 80, Method.LATENT, 0, 0.5f);
         var guided = request().guidance(3).hires(hires);
         int calls = pipeline.generate(guided.build()).getFirst().unetCalls();
         var half = guided.plan(new SelectiveGuidance(CallSelection.lastPercent(50)));
@@ -376,14 +376,14 @@ class PassesTest {
     @Test
     void whatCannotBeDrawnIsRefused() {
         assertThrows(IllegalArgumentException.class, () -> Hires.of(65, 64));
-        assertThrows(IllegalArgumentException.class, () -> new Hires(64, 64, Upscaler.LATENT, -1, 0.5f));
-        assertThrows(IllegalArgumentException.class, () -> new Hires(64, 64, Upscaler.LATENT, 1, 1.5f));
+        assertThrows(IllegalArgumentException.class, () -> new Hires(64, 64, Method.LATENT, -1, 0.5f));
+        assertThrows(IllegalArgumentException.class, () -> new Hires(64, 64, Method.LATENT, 1, 1.5f));
         assertThrows(IllegalArgumentException.class, () -> new Variation(1, Float.NaN));
         assertThrows(
                 IllegalArgumentException.class,
                 () -> request().imageGuidance(Float.NaN).build());
-        var failure = assertThrows(IllegalArgumentException.class, () -> Upscaler.byName("best"));
+        var failure = assertThrows(IllegalArgumentException.class, () -> Method.byName("best"));
         assertTrue(failure.getMessage().contains("Latent (bicubic)"), failure.getMessage());
-        assertEquals(Upscaler.LATENT_NEAREST_EXACT, Upscaler.byName("latent nearest exact"));
+        assertEquals(Method.LATENT_NEAREST_EXACT, Method.byName("latent nearest exact"));
     }
 }

@@ -23,10 +23,10 @@ public class Aquarelle extends Aquarelle$shared {
     static final SymbolLookup SYMBOL_LOOKUP = SymbolLookup.loaderLookup()
             .or(Linker.nativeLinker().defaultLookup());
 
-    private static final int AQ_ABI_VERSION = (int)8L;
+    private static final int AQ_ABI_VERSION = (int)10L;
     /**
      * {@snippet lang=c :
-     * #define AQ_ABI_VERSION 8
+     * #define AQ_ABI_VERSION 10
      * }
      */
     public static int AQ_ABI_VERSION() {
@@ -2504,6 +2504,258 @@ public class Aquarelle extends Aquarelle$shared {
                 traceDowncall("aq_vae_encode", vae, call, control, error);
             }
             return (int)mh$.invokeExact(vae, call, control, error);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class aq_upscaler_create {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Aquarelle.C_INT,
+            Aquarelle.C_LONG_LONG,
+            Aquarelle.C_LONG_LONG,
+            Aquarelle.C_POINTER,
+            Aquarelle.C_POINTER,
+            Aquarelle.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.find("aq_upscaler_create").orElseThrow();
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * aq_status aq_upscaler_create(aq_handle engine, aq_handle weights, const aq_upscaler_options *options, aq_handle *upscaler, aq_error *error)
+     * }
+     */
+    public static FunctionDescriptor aq_upscaler_create$descriptor() {
+        return aq_upscaler_create.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * aq_status aq_upscaler_create(aq_handle engine, aq_handle weights, const aq_upscaler_options *options, aq_handle *upscaler, aq_error *error)
+     * }
+     */
+    public static MethodHandle aq_upscaler_create$handle() {
+        return aq_upscaler_create.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * aq_status aq_upscaler_create(aq_handle engine, aq_handle weights, const aq_upscaler_options *options, aq_handle *upscaler, aq_error *error)
+     * }
+     */
+    public static MemorySegment aq_upscaler_create$address() {
+        return aq_upscaler_create.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * aq_status aq_upscaler_create(aq_handle engine, aq_handle weights, const aq_upscaler_options *options, aq_handle *upscaler, aq_error *error)
+     * }
+     */
+    public static int aq_upscaler_create(long engine, long weights, MemorySegment options, MemorySegment upscaler, MemorySegment error) {
+        var mh$ = aq_upscaler_create.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("aq_upscaler_create", engine, weights, options, upscaler, error);
+            }
+            return (int)mh$.invokeExact(engine, weights, options, upscaler, error);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class aq_upscaler_get_info {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Aquarelle.C_INT,
+            Aquarelle.C_LONG_LONG,
+            Aquarelle.C_POINTER,
+            Aquarelle.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.find("aq_upscaler_get_info").orElseThrow();
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * aq_status aq_upscaler_get_info(aq_handle upscaler, aq_upscaler_info *info, aq_error *error)
+     * }
+     */
+    public static FunctionDescriptor aq_upscaler_get_info$descriptor() {
+        return aq_upscaler_get_info.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * aq_status aq_upscaler_get_info(aq_handle upscaler, aq_upscaler_info *info, aq_error *error)
+     * }
+     */
+    public static MethodHandle aq_upscaler_get_info$handle() {
+        return aq_upscaler_get_info.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * aq_status aq_upscaler_get_info(aq_handle upscaler, aq_upscaler_info *info, aq_error *error)
+     * }
+     */
+    public static MemorySegment aq_upscaler_get_info$address() {
+        return aq_upscaler_get_info.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * aq_status aq_upscaler_get_info(aq_handle upscaler, aq_upscaler_info *info, aq_error *error)
+     * }
+     */
+    public static int aq_upscaler_get_info(long upscaler, MemorySegment info, MemorySegment error) {
+        var mh$ = aq_upscaler_get_info.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("aq_upscaler_get_info", upscaler, info, error);
+            }
+            return (int)mh$.invokeExact(upscaler, info, error);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class aq_upscaler_estimate {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Aquarelle.C_INT,
+            Aquarelle.C_LONG_LONG,
+            Aquarelle.C_POINTER,
+            Aquarelle.C_POINTER,
+            Aquarelle.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.find("aq_upscaler_estimate").orElseThrow();
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * aq_status aq_upscaler_estimate(aq_handle upscaler, const aq_upscaler_call *call, uint64_t *bytes, aq_error *error)
+     * }
+     */
+    public static FunctionDescriptor aq_upscaler_estimate$descriptor() {
+        return aq_upscaler_estimate.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * aq_status aq_upscaler_estimate(aq_handle upscaler, const aq_upscaler_call *call, uint64_t *bytes, aq_error *error)
+     * }
+     */
+    public static MethodHandle aq_upscaler_estimate$handle() {
+        return aq_upscaler_estimate.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * aq_status aq_upscaler_estimate(aq_handle upscaler, const aq_upscaler_call *call, uint64_t *bytes, aq_error *error)
+     * }
+     */
+    public static MemorySegment aq_upscaler_estimate$address() {
+        return aq_upscaler_estimate.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * aq_status aq_upscaler_estimate(aq_handle upscaler, const aq_upscaler_call *call, uint64_t *bytes, aq_error *error)
+     * }
+     */
+    public static int aq_upscaler_estimate(long upscaler, MemorySegment call, MemorySegment bytes, MemorySegment error) {
+        var mh$ = aq_upscaler_estimate.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("aq_upscaler_estimate", upscaler, call, bytes, error);
+            }
+            return (int)mh$.invokeExact(upscaler, call, bytes, error);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class aq_upscaler_upscale {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Aquarelle.C_INT,
+            Aquarelle.C_LONG_LONG,
+            Aquarelle.C_POINTER,
+            Aquarelle.C_POINTER,
+            Aquarelle.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.find("aq_upscaler_upscale").orElseThrow();
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * aq_status aq_upscaler_upscale(aq_handle upscaler, const aq_upscaler_call *call, aq_control *control, aq_error *error)
+     * }
+     */
+    public static FunctionDescriptor aq_upscaler_upscale$descriptor() {
+        return aq_upscaler_upscale.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * aq_status aq_upscaler_upscale(aq_handle upscaler, const aq_upscaler_call *call, aq_control *control, aq_error *error)
+     * }
+     */
+    public static MethodHandle aq_upscaler_upscale$handle() {
+        return aq_upscaler_upscale.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * aq_status aq_upscaler_upscale(aq_handle upscaler, const aq_upscaler_call *call, aq_control *control, aq_error *error)
+     * }
+     */
+    public static MemorySegment aq_upscaler_upscale$address() {
+        return aq_upscaler_upscale.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * aq_status aq_upscaler_upscale(aq_handle upscaler, const aq_upscaler_call *call, aq_control *control, aq_error *error)
+     * }
+     */
+    public static int aq_upscaler_upscale(long upscaler, MemorySegment call, MemorySegment control, MemorySegment error) {
+        var mh$ = aq_upscaler_upscale.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("aq_upscaler_upscale", upscaler, call, control, error);
+            }
+            return (int)mh$.invokeExact(upscaler, call, control, error);
         } catch (Error | RuntimeException ex) {
            throw ex;
         } catch (Throwable ex$) {

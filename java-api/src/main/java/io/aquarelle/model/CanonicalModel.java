@@ -8,6 +8,7 @@ import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
 import java.util.regex.Matcher;
@@ -24,7 +25,8 @@ final class CanonicalModel {
         UNET("UNet"),
         VAE("VAE"),
         TEXT("text encoder"),
-        CONTROL_NET("control net");
+        CONTROL_NET("control net"),
+        UPSCALER("upscaler");
 
         private final String title;
 
@@ -47,12 +49,13 @@ final class CanonicalModel {
 
     private static final Set<Long> OPEN_CLIP_WIDTHS = Set.of(1024L, 1280L);
 
-    /** A tensor that each UNet, VAE, text tower or control net has, behind what its file puts before all of its names. */
+    /** A tensor that each network has, behind what its file puts before all of its names. */
     private static final Pattern MARKER = Pattern.compile("(.*?)(out\\.2\\.weight|time_embedding\\.linear_1\\.weight"
             + "|(?:encoder|decoder)\\.mid\\.block_1\\.norm1\\.weight"
             + "|(?:encoder|decoder)\\.mid_block\\.resnets\\.0\\.norm1\\.weight"
             + "|(?:text_model\\.)?embeddings\\.token_embedding\\.weight|token_embedding\\.weight"
             + "|input_hint_block\\.0\\.weight|controlnet_cond_embedding\\.conv_in\\.weight"
+            + "|body\\.0\\.rdb1\\.conv1\\.weight|(?:model\\.1\\.sub|RRDB_trunk)\\.0\\.RDB1\\.conv1(?:\\.0)?\\.weight"
             + "|(?<tiny>(?:(?:encoder|decoder)\\.(?:layers\\.)?|taesd_(?:encoder|decoder)\\.)?[01]\\.weight))");
 
     /** A network in a part: the prefix of its names there, the prefix that they get, the rules for what follows. */
@@ -169,6 +172,8 @@ final class CanonicalModel {
                 network = new Found(part, Network.TEXT, prefix, true, false);
             } else if (rest.contains("hint_block") || rest.startsWith("controlnet_cond")) {
                 network = new Found(part, Network.CONTROL_NET, prefix, false, rest.startsWith("controlnet_cond"));
+            } else if (rest.toLowerCase(Locale.ROOT).contains("rdb1")) {
+                network = new Found(part, Network.UPSCALER, prefix, false, false);
             }
             if (network != null) {
                 found.putIfAbsent(network.network + prefix, network);
@@ -184,6 +189,10 @@ final class CanonicalModel {
         }
         if (found.values().stream().noneMatch(it -> it.network == Network.VAE)) {
             found.putAll(tiny);
+        }
+        // Trainers of upscalers keep the averaged weights, which are used, beside the last ones.
+        if (found.containsKey(Network.UPSCALER + "params_ema.")) {
+            found.remove(Network.UPSCALER + "params.");
         }
         return List.copyOf(found.values());
     }
@@ -237,6 +246,10 @@ final class CanonicalModel {
                             ? TensorNames.diffusersControlNet(found.names())
                             : TensorNames.compVisControlNet();
                 }
+                case UPSCALER -> {
+                    found.target = RrdbNet.PREFIX;
+                    found.rules = TensorNames.upscaler(found.names());
+                }
             }
         }
     }
@@ -245,7 +258,7 @@ final class CanonicalModel {
     private static boolean isXl(Found found) {
         return switch (found.network) {
             case UNET -> found.part.contents.tensors().containsKey(found.prefix + "add_embedding.linear_1.weight");
-            case VAE, CONTROL_NET -> false;
+            case VAE, CONTROL_NET, UPSCALER -> false;
             case TEXT -> found.prefix.startsWith(XL_TEXT);
         };
     }

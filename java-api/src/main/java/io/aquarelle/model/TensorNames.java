@@ -7,6 +7,7 @@ import java.util.Set;
 import java.util.TreeMap;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -80,6 +81,40 @@ final class TensorNames {
                         "(?:input_blocks|middle_block|middle_block_out|time_embed|label_emb|zero_convs|input_hint_block"
                                 + "|control_add_embedding|task_embedding)(?:\\..*)?",
                         "$0");
+    }
+
+    /**
+     * An upscaler to the names of BasicSR: of its own, of ESRGAN's first code, which numbers its layers, or of its second.
+     *
+     * @param names of all its tensors
+     */
+    static TensorNames upscaler(Set<String> names) {
+        String kind = "\\.(weight|bias)";
+        var rules = new TensorNames()
+                .rule("(?:conv_first|body|conv_body|conv_up\\d+|conv_hr|conv_last)\\..*", "$0")
+                .rule(
+                        "(?:model\\.1\\.sub|RRDB_trunk)\\.(\\d+)\\.RDB([123])\\.conv([1-5])(?:\\.0)?" + kind,
+                        "body.$1.rdb$2.conv$3.$4")
+                .rule("trunk_conv" + kind, "conv_body.$1")
+                .rule("upconv(\\d+)" + kind, "conv_up$1.$2")
+                .rule("HRconv" + kind, "conv_hr.$1")
+                .rule("model\\.0" + kind, "conv_first.$1")
+                .rule("model\\.1\\.sub\\.\\d+" + kind, "conv_body.$1");
+        // Numbers of layers without weights are left out; the last two are conv_hr and conv_last.
+        List<Integer> layers = IntStream.range(2, MAX_LAYERS)
+                .filter(i -> names.contains("model." + i + ".weight"))
+                .boxed()
+                .toList();
+        for (int i = 0; i < layers.size(); i++) {
+            String name =
+                    switch (layers.size() - i) {
+                        case 1 -> "conv_last";
+                        case 2 -> "conv_hr";
+                        default -> "conv_up" + (i + 1);
+                    };
+            rules.rule("model\\." + layers.get(i) + kind, name + ".$1");
+        }
+        return rules;
     }
 
     /** A VAE that has CompVis names, or a tiny one (TAESD), which keeps those that it has. */

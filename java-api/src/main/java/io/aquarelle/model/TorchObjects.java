@@ -231,7 +231,10 @@ final class TorchObjects implements Unpickler.Builder {
             throw new ModelFormatException(
                     path, "holds no dictionary of tensors; save it again as torch.save(model.state_dict(), FILE)");
         }
-        Dict state = top.get("state_dict") instanceof Dict nested ? nested : top;
+        Dict state = top;
+        for (String key : List.of("params", "params_ema", "state_dict")) { // the first two of BasicSR's upscalers
+            state = top.get(key) instanceof Dict nested ? nested : state;
+        }
         state = top.get("string_to_param") instanceof Dict words ? words : state; // A1111's textual inversions
         var tensors = new LinkedHashMap<String, TensorSource>();
         long copied = 0;

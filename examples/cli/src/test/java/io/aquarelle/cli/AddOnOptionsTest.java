@@ -133,7 +133,7 @@ class AddOnOptionsTest {
     void secondPassesAreThoseOfThePipeline() throws IOException {
         assertArrayEquals(
                 image((pipeline, request) -> request.hires(Hires.of(128, 64))), drawn("--hires", "--hires-scale", "2"));
-        Hires hires = new Hires(72, 40, Hires.Upscaler.LANCZOS, 1, 0.3f);
+        Hires hires = new Hires(72, 40, Hires.Method.LANCZOS, 1, 0.3f);
         assertArrayEquals(
                 image((pipeline, request) -> request.hires(hires)),
                 drawn(("--hires --hires-width 72 --hires-height 40 --hires-upscaler lanczos --hires-steps 1"

@@ -51,7 +51,7 @@ final class Drawing {
                     model.checkpoint().path() + " has a VAE without encoder; it cannot start from an image");
         }
         if (hires != null && hires.model() != null) {
-            hires.model().requireSize(request.width(), request.height(), 1);
+            hires.model().requireFit(request.width(), request.height(), 1);
         }
         List<Course> courses = Course.of(request, model);
         List<StepPlan> plans =

@@ -17,7 +17,8 @@ import org.jspecify.annotations.Nullable;
  * @param steps of the second pass, all of which are drawn, whatever the strength; 0 for as many as the first
  * @param strength how far from the enlarged picture, 0 to 1
  */
-public record Hires(int width, int height, Method method, @Nullable Upscaler model, int steps, float strength) {
+public record Hires(
+        int width, int height, Method method, @Nullable Upscaler model, int steps, float strength) {
     /** Denoising strength where none is given, as in A1111 and stable-diffusion.cpp. */
     public static final float STRENGTH = 0.7f;
 

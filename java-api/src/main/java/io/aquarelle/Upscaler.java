@@ -115,10 +115,10 @@ public final class Upscaler implements AutoCloseable {
      */
     public Picture upscale(Picture picture, int repeats, int tileSize, ProgressListener listener) {
         if (tileSize != 0 && (tileSize < MIN_TILE_SIZE || tileSize > Picture.MAX_SIDE)) {
-            throw new IllegalArgumentException("the tile size is " + tileSize + "; it must be 0 or " + MIN_TILE_SIZE
-                    + " to " + Picture.MAX_SIDE);
+            throw new IllegalArgumentException(
+                    "the tile size is " + tileSize + "; it must be 0 or " + MIN_TILE_SIZE + " to " + Picture.MAX_SIDE);
         }
-        requireSize(picture.width(), picture.height(), repeats);
+        requireFit(picture.width(), picture.height(), repeats);
         return taken(new CallControl(), control -> {
             Picture large = picture;
             for (int i = 0; i < repeats; i++) {
@@ -137,8 +137,12 @@ public final class Upscaler implements AutoCloseable {
         return image.enlarged(large, Infotext.upscaled(image.infotext(), large.width() / small.width(), name));
     }
 
-    /** Refuses what would become too large. */
-    void requireSize(int width, int height, int repeats) {
+    /**
+     * Refuses pictures that would become too large.
+     *
+     * @throws IllegalArgumentException if a side would be longer than 8192
+     */
+    public void requireFit(int width, int height, int repeats) {
         if (repeats < 1) {
             throw new IllegalArgumentException("upscaling " + repeats + " times is impossible; it must be 1 or more");
         }

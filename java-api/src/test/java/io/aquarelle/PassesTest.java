@@ -12,6 +12,7 @@ import io.aquarelle.model.Checkpoint;
 import io.aquarelle.model.EditableModel;
 import io.aquarelle.model.EditableModel.Tensor;
 import io.aquarelle.model.EngineOptions;
+import io.aquarelle.model.NanoModel;
 import io.aquarelle.model.UNet;
 import io.aquarelle.model.UNet.Condition;
 import io.aquarelle.plan.CallSelection;
@@ -186,6 +187,39 @@ class PassesTest {
         assertTrue(
                 image.infotext().contains("Size: 64x64") && image.infotext().contains("Hires resize: 96x96"),
                 image.infotext());
+    }
+
+    @Test
+    void anUpscalerEnlargesThePixelsBeforeTheSecondPass() throws IOException {
+        int side = side(model);
+        float[] first = sampled(new float[4 * side * side], sigmas(4), side);
+        try (Upscaler upscaler = Upscaler.open(NanoModel.golden("upscaler-nano-x4"), EngineOptions.ofThreads(1))) {
+            Picture large = upscaler.upscale(Picture.of(SIDE, SIDE, decoded(model, first, side)));
+            float[] moments =
+                    model.networks().vae().encode(large.fitted(96, 96).planes(), 1, side * 3 / 2, side * 3 / 2, null);
+            float[] start = new StartPicture(moments, SCALE, null).latent(RandomSources.philox(5), moments.length / 2);
+            float[] sigmas = Arrays.copyOfRange(sigmas(7), 4, 8);
+            byte[] expected = decoded(model, sampled(start, sigmas, side * 3 / 2), side * 3 / 2);
+            Hires hires = new Hires(96, 96, Method.LANCZOS, upscaler, 3, 0.4f);
+            List<Progress> told = new ArrayList<>();
+            GeneratedImage image =
+                    pipeline.generate(request().hires(hires).build(), told::add).getFirst();
+            assertArrayEquals(expected, image.rgb());
+            assertTrue(image.infotext().contains("Hires upscaler: upscaler-nano-x4"), image.infotext());
+            assertTrue(told.contains(new Progress(Progress.Phase.UPSCALE, 0, 1, 1)), told.toString());
+            // 256 pixels are less than asked for: enlarged twice.
+            assertEquals(
+                    2, upscales(request().hires(Hires.of(264, 64, upscaler)).build()));
+            assertThrows(IllegalArgumentException.class, () -> new Hires(96, 96, Method.LATENT, upscaler, 0, 0.5f));
+        }
+    }
+
+    private static long upscales(ImageRequest request) {
+        List<Progress> told = new ArrayList<>();
+        pipeline.generate(request, told::add);
+        return told.stream()
+                .filter(it -> it.phase() == Progress.Phase.UPSCALE && it.step() == 0)
+                .count();
     }
 
     @Test

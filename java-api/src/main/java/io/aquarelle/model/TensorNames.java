@@ -106,12 +106,11 @@ final class TensorNames {
                 .boxed()
                 .toList();
         for (int i = 0; i < layers.size(); i++) {
-            String name =
-                    switch (layers.size() - i) {
-                        case 1 -> "conv_last";
-                        case 2 -> "conv_hr";
-                        default -> "conv_up" + (i + 1);
-                    };
+            String name = switch (layers.size() - i) {
+                case 1 -> "conv_last";
+                case 2 -> "conv_hr";
+                default -> "conv_up" + (i + 1);
+            };
             rules.rule("model\\." + layers.get(i) + kind, name + ".$1");
         }
         return rules;

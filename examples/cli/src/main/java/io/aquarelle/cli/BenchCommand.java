@@ -73,7 +73,7 @@ final class BenchCommand extends ModelCommand {
             print("%s", Json.of(report));
             return Main.DONE;
         }
-        print("%s, %dx%d, threads %d", report.model, report.width, report.height, threads);
+        print("%s, %dx%d, threads %d", report.model, report.width, report.height, threads());
         print("load            %9.3f s", report.loadS);
         print("text            %9.3f s", report.textS);
         print("UNet call       %9.3f s", report.unetCallS);
@@ -122,7 +122,7 @@ final class BenchCommand extends ModelCommand {
                         pixelsWide,
                         pixelsHigh,
                         steps,
-                        threads,
+                        threads(),
                         loadS,
                         median(bar, "text", steps, () -> text.forEach(BenchCommand::encode)),
                         median(bar, "UNet", steps, () -> unet(unet, latent, condition, latentHeight, latentWidth, 1)),

@@ -7,6 +7,7 @@ import io.aquarelle.Pipeline;
 import io.aquarelle.PlannedCall;
 import io.aquarelle.Progress.Phase;
 import io.aquarelle.ProgressListener;
+import io.aquarelle.Upscaler;
 import io.aquarelle.model.EngineOptions;
 import io.aquarelle.model.NativeRuntime;
 import io.aquarelle.model.TextualInversion;
@@ -179,6 +180,9 @@ final class GenerateCommand extends ModelCommand {
     @ArgGroup(validate = false)
     private PreviewOptions previews = new PreviewOptions();
 
+    @ArgGroup(validate = false)
+    private UpscaleOptions upscale = new UpscaleOptions();
+
     private final Map<Path, Picture> pictures = new HashMap<>();
     private List<TextualInversion> words = List.of();
 
@@ -188,7 +192,7 @@ final class GenerateCommand extends ModelCommand {
 
     /**
      * What {@code --json} prints; {@code output} is the first file, {@code outputs} are all of a batch, and units are
-     * counted with a plan.
+     * counted with a plan. {@code width} and {@code height} are those before upscaling, for which {@code upscale_s} is set.
      */
     private record Report(
             long seed,
@@ -200,6 +204,7 @@ final class GenerateCommand extends ModelCommand {
             double textS,
             double denoiseS,
             double decodeS,
+            Double upscaleS,
             double totalS,
             double peakRssMb,
             String output,
@@ -220,6 +225,7 @@ final class GenerateCommand extends ModelCommand {
         request(ImageRequest.builder(text));
         control.requireFit(this::picture);
         imagePrompt.requireFit();
+        upscale.check();
         OutputFile.requireEnding(output, ".png");
         List<Path> files = OutputFile.series(output, batch);
         previews.requireFit(files, plan.dryRun);
@@ -227,14 +233,20 @@ final class GenerateCommand extends ModelCommand {
             OutputFile.requireWritable(files);
         }
 
-        try (ProgressBar bar = context.progressBar()) {
+        try (ProgressBar bar = context.progressBar();
+                Upscaler between = passes.openUpscaler(engineOptions());
+                Upscaler after = upscale.open(engineOptions())) {
+            passes.use(between);
             bar.show("load", "", 0);
             Path model = model();
             try (Pipeline pipeline = open(model, bar)) {
                 double loadS = Json.seconds(System.nanoTime() - start);
                 tell("%s", NativeRuntime.describe());
-                tell("%s: %s, threads %d", model, pipeline.spec().family().title(), threads);
-                context.interrupt().onRequest(pipeline::cancel);
+                tell("%s: %s, threads %d", model, pipeline.spec().family().title(), threads());
+                context.interrupt().onRequest(() -> {
+                    pipeline.cancel();
+                    upscale.cancel(after);
+                });
                 UNetOption.open(plan().unets(), pipeline);
                 adapters.requireFit(pipeline, context);
                 ImageRequest.Builder suited = speedUp.open(pipeline, pipeline.request(text));
@@ -246,6 +258,7 @@ final class GenerateCommand extends ModelCommand {
                     tell("plan: %s", plan.found);
                 }
                 plan.requireFit(pipeline, request);
+                upscale.requireFit(after, request);
                 if (plan.dryRun) {
                     bar.clear();
                     List<PlannedCall> calls = pipeline.explain(request);
@@ -258,7 +271,7 @@ final class GenerateCommand extends ModelCommand {
                 Work work = Work.NONE;
                 for (int i = 0; i < batch; i++) {
                     clock.start(batch == 1 ? "" : "picture %d/%d ".formatted(i + 1, batch));
-                    GeneratedImage image = draw(pipeline, request, i, files.get(i), listener, bar);
+                    GeneratedImage image = draw(pipeline, after, request, i, files.get(i), listener, bar);
                     unetCalls += image.unetCalls();
                     work = work.plus(image.work());
                 }
@@ -296,6 +309,7 @@ final class GenerateCommand extends ModelCommand {
                             textS,
                             denoiseS,
                             decodeS,
+                            upscale.model == null ? null : clock.seconds(Phase.UPSCALE),
                             totalS,
                             peakRssMb,
                             output.toString(),
@@ -377,10 +391,17 @@ final class GenerateCommand extends ModelCommand {
      * Draws and writes one picture, so that what is finished stays when a later one fails or is stopped.
      */
     private GeneratedImage draw(
-            Pipeline pipeline, ImageRequest batch, int index, Path file, ProgressListener listener, ProgressBar bar)
+            Pipeline pipeline,
+            Upscaler after,
+            ImageRequest batch,
+            int index,
+            Path file,
+            ProgressListener listener,
+            ProgressBar bar)
             throws IOException {
         long start = System.nanoTime();
-        GeneratedImage image = pipeline.generate(batch.only(index), listener).getFirst();
+        GeneratedImage image = upscale.upscaled(
+                after, pipeline.generate(batch.only(index), listener).getFirst(), listener);
         image.writePng(file);
         if (!json) {
             bar.clear();

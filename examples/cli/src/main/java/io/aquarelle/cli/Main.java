@@ -51,6 +51,7 @@ public final class Main {
     static int run(String[] args, Context context) {
         var line = new CommandLine(new Main())
                 .addSubcommand(new GenerateCommand(context))
+                .addSubcommand(new UpscaleCommand(context))
                 .addSubcommand(new ConvertCommand(context))
                 .addSubcommand(new InspectCommand(context))
                 .addSubcommand(new SynthCommand(context))

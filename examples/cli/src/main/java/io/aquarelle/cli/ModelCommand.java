@@ -4,7 +4,6 @@ import io.aquarelle.ImageRequest;
 import io.aquarelle.demo.DemoModel;
 import io.aquarelle.model.Checkpoint;
 import io.aquarelle.model.Conversion;
-import io.aquarelle.model.Convolution;
 import io.aquarelle.model.EngineOptions;
 import io.aquarelle.model.StoredTypes;
 import java.io.IOException;
@@ -40,19 +39,8 @@ abstract class ModelCommand extends SubCommand {
             description = "Height of the picture, likewise.")
     Integer height;
 
-    @Option(
-            names = {"-t", "--threads"},
-            paramLabel = "N",
-            order = 80,
-            description = "Threads that compute (${DEFAULT-VALUE}, this machine's processors).")
-    int threads = EngineOptions.best().threads();
-
-    @Option(
-            names = "--conv",
-            paramLabel = "NAME",
-            order = 80,
-            description = "How convolutions are computed (${DEFAULT-VALUE}): ${COMPLETION-CANDIDATES}.")
-    Convolution convolution = Convolution.AUTO;
+    @Mixin
+    private EngineArguments engine;
 
     @Option(names = "--json", order = 80, description = "Print one JSON object instead of text.")
     boolean json;
@@ -91,12 +79,12 @@ abstract class ModelCommand extends SubCommand {
         }
     }
 
+    final int threads() {
+        return engine.threads;
+    }
+
     final EngineOptions engineOptions() {
-        try {
-            return new EngineOptions(threads, convolution);
-        } catch (IllegalArgumentException e) {
-            throw new BadInputException("--threads", e);
-        }
+        return engine.options();
     }
 
     /** Sets the size asked for, where one is. */

@@ -2,7 +2,11 @@ package io.aquarelle.cli;
 
 import io.aquarelle.Hires;
 import io.aquarelle.ImageRequest;
+import io.aquarelle.Upscaler;
 import io.aquarelle.Variation;
+import io.aquarelle.model.EngineOptions;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.Iterator;
 import java.util.function.Supplier;
 import picocli.CommandLine.Option;
@@ -39,10 +43,11 @@ final class PassOptions {
 
     @Option(
             names = "--hires-upscaler",
-            paramLabel = "NAME",
+            paramLabel = "NAME|FILE",
             completionCandidates = UpscalerNames.class,
-            description = "What enlarges (${DEFAULT-VALUE}): ${COMPLETION-CANDIDATES}.")
-    private String upscaler = Hires.Upscaler.LATENT.title();
+            description = "What enlarges (${DEFAULT-VALUE}): ${COMPLETION-CANDIDATES}; or the file of an upscaler, see"
+                    + " --upscale-model.")
+    private String upscaler = Hires.Method.LATENT.title();
 
     @Option(
             names = "--variation-seed",
@@ -62,6 +67,31 @@ final class PassOptions {
             description = "How strongly models that edit pictures (InstructPix2Pix) keep to the picture (1.5).")
     private Float imageGuidance;
 
+    private Upscaler model; // what --hires-upscaler names, once it is open
+
+    /** Opens the upscaler that enlarges before the second pass, null if there is none; {@link #use} comes next. */
+    Upscaler openUpscaler(EngineOptions options) {
+        return hires && isFile() ? UpscaleOptions.open("--hires-upscaler", Path.of(upscaler), options) : null;
+    }
+
+    /** Enlarges with an upscaler, which the caller closes, before the second pass. */
+    void use(Upscaler opened) {
+        model = opened;
+    }
+
+    /** A name goes before a file that is called so. */
+    private boolean isFile() {
+        try {
+            Hires.Method.byName(upscaler);
+            return false;
+        } catch (IllegalArgumentException e) {
+            if (Files.isRegularFile(Path.of(upscaler))) {
+                return true;
+            }
+            throw new BadInputException("--hires-upscaler: " + e.getMessage() + ", or the file of a model");
+        }
+    }
+
     /** Sets what was given; a size that was not asked for is that of the request so far. */
     void set(ImageRequest.Builder request) {
         ModelCommand.set(
@@ -80,7 +110,8 @@ final class PassOptions {
         return new Hires(
                 width != null ? width : height != null ? height : scaled(base.width()),
                 height != null ? height : width != null ? width : scaled(base.height()),
-                Hires.Upscaler.byName(upscaler),
+                isFile() ? Hires.Method.LANCZOS : Hires.Method.byName(upscaler),
+                model,
                 steps,
                 strength);
     }
@@ -101,7 +132,7 @@ final class PassOptions {
     private static final class UpscalerNames implements Iterable<String> {
         @Override
         public Iterator<String> iterator() {
-            return Hires.Upscaler.names().iterator();
+            return Hires.Method.names().iterator();
         }
     }
 }

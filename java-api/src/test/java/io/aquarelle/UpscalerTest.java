@@ -192,10 +192,15 @@ class UpscalerTest {
                         }
                     }));
             assertEquals(400, upscaler.upscale(picture).width());
-            upscaler.close();
-            upscaler.close();
-            assertThrows(IllegalStateException.class, () -> upscaler.upscale(picture));
         }
+    }
+
+    @Test
+    void aClosedOneRefuses() throws IOException {
+        Upscaler upscaler = open("x4", ".safetensors", OPTIONS);
+        upscaler.close();
+        upscaler.close();
+        assertThrows(IllegalStateException.class, () -> upscaler.upscale(noise(9, 9)));
     }
 
     @Test

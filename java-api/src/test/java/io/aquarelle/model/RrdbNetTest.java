@@ -186,8 +186,9 @@ class RrdbNetTest {
             CallControl control = new CallControl();
             control.cancel();
             assertThrows(CancellationException.class, () -> network.upscale(picture, 6, 8, 0, control));
-            network.close();
-            assertThrows(IllegalStateException.class, () -> network.upscale(picture, 6, 8, 0, null));
         }
+        RrdbNet closed = open(NanoModel.golden("upscaler-nano-x2", ".pth"));
+        closed.close();
+        assertThrows(IllegalStateException.class, () -> closed.upscale(picture(6, 8), 6, 8, 0, null));
     }
 }

@@ -29,7 +29,7 @@ class MainTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"generate", "inspect", "synth", "bench", "masks"})
+    @ValueSource(strings = {"generate", "inspect", "synth", "bench", "masks", "upscale"})
     void everyCommandHasHelpAndVersion(String command) {
         CommandRun help = CommandRun.done(command, "--help");
         assertTrue(help.out().startsWith("Usage: aquarelle " + command + " "), help.out());

@@ -93,8 +93,10 @@ class UpscaleCommandTest {
                 folder,
                 "--upscale-model: " + folder.resolve("no"),
                 upscale("--upscale-model", folder.resolve("no").toString()));
-        CommandRun.refused(folder, "threads is 0", upscale("--upscale-model", file, "-t", "0"));
-        CommandRun.refused(folder, "does not end in .png", upscale("--upscale-model", file, "-o", "out.jpg"));
+        String from = picture.toString();
+        String to = folder.resolve("out.png").toString();
+        CommandRun.refused(folder, "threads is 0", "upscale", from, "--upscale-model", file, "-o", to, "-t", "0");
+        CommandRun.refused(folder, "does not end in .png", "upscale", from, "--upscale-model", file, "-o", to + ".jpg");
         CommandRun.refused(
                 folder,
                 file + " ",
@@ -114,7 +116,8 @@ class UpscaleCommandTest {
                 Upscaler network = Upscaler.open(upscaler, ONE_THREAD)) {
             ImageRequest.Builder request =
                     ImageRequest.builder("a red apple").size(64, 32).steps(2).seed(7);
-            small = network.upscale(pipeline.generate(request.build()).getFirst(), 2, 0, ProgressListener.NONE);
+            small = network.upscale(
+                    pipeline.generate(request.build()).getFirst(), 2, Upscaler.TILE_SIZE, ProgressListener.NONE);
             Hires hires = new Hires(128, 64, Hires.Method.LANCZOS, network, 0, Hires.STRENGTH);
             second = pipeline.generate(request.hires(hires).build()).getFirst();
         }

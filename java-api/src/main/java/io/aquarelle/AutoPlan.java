@@ -6,6 +6,7 @@ import io.aquarelle.plan.SelectiveGuidance;
 import io.aquarelle.plan.StepPolicy;
 import io.aquarelle.plan.UnitSelection;
 import io.aquarelle.plan.UnitSkipping;
+import java.util.List;
 import java.util.Locale;
 
 /**
@@ -13,7 +14,7 @@ import java.util.Locale;
  * savings are combined, each of which may be missing.
  *
  * @param condOnlyLast percentage of calls at the end that leave the negative prompt out; 0 for none
- * @param inherit a feature inheritance as {@link PlanSyntax#inheritance} reads it; empty for none
+ * @param inherit feature inheritances as {@link PlanSyntax#inheritance} reads them
  * @param skipMiddleLast percentage of calls at the end that leave the middle block out; 0 for none
  * @param psnr the lowest peak signal-to-noise ratio of the calibration pictures against those of the full run, in dB;
  *     infinite where they are the same
@@ -24,26 +25,25 @@ import java.util.Locale;
  */
 public record AutoPlan(
         int condOnlyLast,
-        String inherit,
+        List<String> inherit,
         int skipMiddleLast,
         double psnr,
         double share,
         int pictures,
         int width,
         int height) {
-    /** Checks the numbers and the inheritance. */
+    /** Checks the numbers and the inheritances. */
     public AutoPlan {
         boolean sound = condOnlyLast >= 0 && condOnlyLast <= 100 && skipMiddleLast >= 0 && skipMiddleLast <= 100;
         if (!sound || Double.isNaN(psnr) || !(share > 0 && share < 100) || pictures < 1) {
             throw new IllegalArgumentException("a plan with such numbers was never found");
         }
-        if (!inherit.isEmpty()) {
-            PlanSyntax.inheritance(inherit);
-        }
+        inherit = List.copyOf(inherit);
+        inherit.forEach(PlanSyntax::inheritance);
     }
 
     /** A combination of which nothing is known yet. */
-    static AutoPlan candidate(int condOnlyLast, String inherit, int skipMiddleLast) {
+    static AutoPlan candidate(int condOnlyLast, List<String> inherit, int skipMiddleLast) {
         return new AutoPlan(condOnlyLast, inherit, skipMiddleLast, 0, 1, 1, 0, 0);
     }
 
@@ -61,7 +61,10 @@ public record AutoPlan(
             policy = policy.then(
                     new UnitSkipping(UnitSelection.named("middle_block"), CallSelection.lastPercent(skipMiddleLast)));
         }
-        return inherit.isEmpty() ? policy : policy.then(PlanSyntax.inheritance(inherit));
+        for (String each : inherit) {
+            policy = policy.then(PlanSyntax.inheritance(each));
+        }
+        return policy;
     }
 
     /** One line for people: what it does, and what was measured. */
@@ -71,9 +74,7 @@ public record AutoPlan(
         if (condOnlyLast > 0) {
             text.append("--cond-only-last ").append(condOnlyLast).append(' ');
         }
-        if (!inherit.isEmpty()) {
-            text.append("--inherit ").append(inherit).append(' ');
-        }
+        inherit.forEach(each -> text.append("--inherit ").append(each).append(' '));
         if (skipMiddleLast > 0) {
             text.append("no middle block in the last ").append(skipMiddleLast).append("% ");
         }

@@ -12,6 +12,7 @@ import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
+import java.util.Arrays;
 import java.util.HexFormat;
 import java.util.Optional;
 import java.util.Properties;
@@ -69,7 +70,9 @@ final class PlanCache {
             }
             return Optional.of(new AutoPlan(
                     Integer.parseInt(values.getProperty("cond_only_last")),
-                    values.getProperty("inherit", ""),
+                    Arrays.stream(values.getProperty("inherit", "").split(" "))
+                            .filter(each -> !each.isEmpty())
+                            .toList(),
                     Integer.parseInt(values.getProperty("skip_middle_last")),
                     Double.parseDouble(values.getProperty("psnr", "")),
                     Double.parseDouble(values.getProperty("share", "")),
@@ -84,7 +87,7 @@ final class PlanCache {
     /** Stores a plan, or nothing where that cannot be: it is found again at the price of another search. */
     void write(AutoPlan plan) {
         String text = "cond_only_last=" + plan.condOnlyLast() + "\ninherit="
-                + plan.inherit().replace(":", "\\:")
+                + String.join(" ", plan.inherit()).replace(":", "\\:")
                 + "\nskip_middle_last=" + plan.skipMiddleLast() + "\npsnr=" + plan.psnr() + "\nshare=" + plan.share()
                 + "\npictures=" + plan.pictures() + "\nwidth=" + plan.width() + "\nheight=" + plan.height() + "\n"
                 + LAST + "=true\n";

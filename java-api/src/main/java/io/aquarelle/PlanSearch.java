@@ -2,27 +2,46 @@ package io.aquarelle;
 
 import io.aquarelle.plan.StepPolicy;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Comparator;
 import java.util.List;
-import java.util.stream.Collectors;
 import java.util.stream.IntStream;
+import java.util.stream.Stream;
 
 /**
- * Finds the cheapest plan whose pictures stay close enough to those of the full run. Guidance, inheritance and skipping
- * are measured one by one, milder ones first; squared errors of different kinds are taken to add up, which tells the
- * combinations that are worth measuring, and the cheapest that holds is the answer.
+ * Finds the cheapest plan whose pictures stay close enough to those of the full run. Savings of four kinds are measured one
+ * by one, milder ones first: calls without the negative prompt, calls without the middle block, and the inheritance of
+ * nearly everything for short times and of the inner layers for long ones. Squared errors of different kinds are taken to
+ * add up, which tells the combinations that are worth measuring, and the cheapest that holds is the answer.
  */
 final class PlanSearch {
     private static final List<String> PROMPTS = List.of("a red apple", "a smiling face", "a house by a lake");
     private static final long FIRST_SEED = 1001;
     private static final int MOST_CELLS = 32; // of a side of calibration latents, by area
-    private static final int MOST_COMBINATIONS = 12; // that are measured
+    private static final int MOST_COMBINATIONS = 16; // that are measured
 
     private static final int[] COND_ONLY_LAST = {20, 35, 50, 65, 80};
     private static final int[] SKIP_MIDDLE_LAST = {30, 60};
 
-    /** A plan and what its pictures' errors were. */
-    private record Measured(AutoPlan plan, double[] errors) {}
+    /** Most of a call, reused for short times. */
+    private static final List<String> OUTER = List.of("layer:0", "unit:out");
+
+    /** Layers that change slowly, reused for long times while the outer ones are computed. */
+    private static final List<String> INNER = List.of("layer:1", "layer:2", "layer:3");
+
+    /** Gaps between key calls at the start and the end of a run, those of a family ever longer. */
+    private static final List<List<int[]>> GAPS = List.of(
+            List.of(new int[] {2, 2}, new int[] {3, 3}, new int[] {4, 4}, new int[] {6, 6}),
+            List.of(new int[] {3, 1}, new int[] {4, 1}, new int[] {4, 2}, new int[] {6, 2}, new int[] {6, 3}),
+            List.of(new int[] {1, 3}, new int[] {1, 5}, new int[] {2, 6}));
+
+    /**
+     * A plan and what came of it.
+     *
+     * @param errors of each picture
+     * @param shares of the full run's multiply-adds in each call
+     */
+    private record Measured(AutoPlan plan, double[] errors, double[] shares) {}
 
     private final Pipeline pipeline;
     private final ImageRequest request;
@@ -66,60 +85,74 @@ final class PlanSearch {
         for (int i = 0; i < PROMPTS.size(); i++) {
             full.add(draw(StepPolicy.FULL, i));
         }
-        Measured nothing = new Measured(
-                AutoPlan.candidate(0, "", 0)
-                        .measured(Double.POSITIVE_INFINITY, 1, full.size(), request.width(), request.height()),
-                new double[full.size()]);
-        List<Measured> guidance = new ArrayList<>(List.of(nothing));
-        if (request.guidance() != 1) {
-            for (int percent : COND_ONLY_LAST) {
-                if (!measure(AutoPlan.candidate(percent, "", 0), guidance)) {
-                    break; // more would be worse
-                }
+        List<List<AutoPlan>> guidance = request.guidance() == 1
+                ? List.of()
+                : List.of(IntStream.of(COND_ONLY_LAST)
+                        .mapToObj(percent -> AutoPlan.candidate(percent, List.of(), 0))
+                        .toList());
+        List<List<AutoPlan>> skipping = List.of(IntStream.of(SKIP_MIDDLE_LAST)
+                .mapToObj(percent -> AutoPlan.candidate(0, List.of(), percent))
+                .toList());
+        return combine(List.of(measured(guidance), measured(skipping), measured(outer()), measured(inner())));
+    }
+
+    private List<List<AutoPlan>> outer() {
+        List<List<AutoPlan>> families = new ArrayList<>();
+        for (String level : OUTER) {
+            for (List<int[]> family : GAPS) {
+                families.add(inheritances(
+                        family.stream().map(gaps -> level + keys(gaps[0], gaps[1]))));
             }
+            families.add(inheritances(Stream.of("~0.1", "~0.2", "~0.4:5", "~0.8:5").map(level::concat)));
         }
-        List<Measured> skipping = new ArrayList<>(List.of(nothing));
-        for (int percent : SKIP_MIDDLE_LAST) {
-            if (!measure(AutoPlan.candidate(0, "", percent), skipping)) {
-                break;
-            }
+        return families;
+    }
+
+    private List<List<AutoPlan>> inner() {
+        return INNER.stream()
+                .map(level ->
+                        inheritances(Stream.of(2, 4, 6, 10, calls).map(gap -> level + keys(gap, gap))))
+                .toList();
+    }
+
+    private static List<AutoPlan> inheritances(Stream<String> family) {
+        return family.map(inherit -> AutoPlan.candidate(0, List.of(inherit), 0)).toList();
+    }
+
+    /** Calls the gaps between which change evenly. */
+    private String keys(int firstGap, int lastGap) {
+        if (firstGap == lastGap) {
+            return "/" + firstGap;
         }
-        List<Measured> inheritance = new ArrayList<>(List.of(nothing));
-        for (List<String> family : families()) {
-            for (String inherit : family) {
-                if (!measure(AutoPlan.candidate(0, inherit, 0), inheritance)) {
+        List<String> keys = new ArrayList<>();
+        for (int call = 0; call < calls; call += Math.round(firstGap + (lastGap - firstGap) * (float) call / calls)) {
+            keys.add(Integer.toString(call));
+        }
+        return "@" + String.join(",", keys);
+    }
+
+    /** No saving, and those of families that hold; what follows one that does not would be worse. */
+    private List<Measured> measured(List<List<AutoPlan>> families) {
+        double[] whole = new double[calls];
+        Arrays.fill(whole, 1);
+        AutoPlan nothing = AutoPlan.candidate(0, List.of(), 0)
+                .measured(Double.POSITIVE_INFINITY, 1, full.size(), request.width(), request.height());
+        List<Measured> holding = new ArrayList<>(List.of(new Measured(nothing, new double[full.size()], whole)));
+        for (List<AutoPlan> family : families) {
+            for (AutoPlan each : family) {
+                if (!measure(each, holding)) {
                     break;
                 }
             }
         }
-        return combine(guidance, skipping, inheritance);
-    }
-
-    /** Inheritances, those of a list ever cheaper and worse. */
-    private List<List<String>> families() {
-        List<List<String>> families = new ArrayList<>();
-        for (String level : List.of("block", "layer:0", "layer:1", "layer:2", "unit:out")) {
-            families.add(List.of(level + "/2", level + "/3", level + "/5"));
-            families.add(List.of(level + "@" + early(3), level + "@" + early(5)));
-            families.add(List.of(level + "~0.05", level + "~0.1", level + "~0.2", level + "~0.4:5"));
-        }
-        families.add(List.of("unit:cross@0-" + calls / 2, "unit:cross@0-" + calls / 4));
-        return families;
-    }
-
-    /** The first quarter of all calls, then every {@code interval}-th. */
-    private String early(int interval) {
-        int first = calls / 4;
-        return IntStream.range(0, calls)
-                .filter(call -> call <= first || (call - first) % interval == 0)
-                .mapToObj(Integer::toString)
-                .collect(Collectors.joining(","));
+        return holding;
     }
 
     /** Adds a plan to those that hold; false if it does not hold or cannot be followed. */
     private boolean measure(AutoPlan plan, List<Measured> holding) {
+        List<PlannedCall> planned;
         try {
-            pipeline.plan(request.toBuilder().plan(plan.policy()).build());
+            planned = pipeline.explain(request.toBuilder().plan(plan.policy()).build());
         } catch (IllegalArgumentException e) {
             return false; // another network, or two plans for one unit
         }
@@ -138,41 +171,54 @@ final class PlanSearch {
             whole += full.get(i).work().multiplyAdds();
         }
         AutoPlan measured = plan.measured(worst, work / whole, full.size(), request.width(), request.height());
-        holding.add(new Measured(measured, errors));
+        // What adaptive plans came to is spread over all calls.
+        double explained =
+                planned.stream().mapToDouble(PlannedCall::share).average().orElse(1);
+        double[] shares = planned.stream()
+                .mapToDouble(call -> call.share() * measured.share() / explained)
+                .toArray();
+        holding.add(new Measured(measured, errors, shares));
         return true;
     }
 
+    /** One of each kind together, none of them measured: errors add up, and of two inheritances a call does the less. */
+    private static Measured together(Measured guidance, Measured skipping, Measured outer, Measured inner) {
+        List<String> inherit = new ArrayList<>(inner.plan.inherit());
+        inherit.addAll(outer.plan.inherit());
+        double[] errors = new double[guidance.errors.length];
+        Arrays.setAll(errors, i -> guidance.errors[i] + skipping.errors[i] + outer.errors[i] + inner.errors[i]);
+        double[] shares = new double[guidance.shares.length];
+        Arrays.setAll(
+                shares,
+                i -> guidance.shares[i] * skipping.shares[i] * Math.min(outer.shares[i], inner.shares[i]));
+        return new Measured(
+                AutoPlan.candidate(guidance.plan.condOnlyLast(), inherit, skipping.plan.skipMiddleLast()),
+                errors,
+                shares);
+    }
+
     /** The cheapest combination that holds. */
-    private AutoPlan combine(List<Measured> guidance, List<Measured> skipping, List<Measured> inheritance) {
-        record Combination(AutoPlan plan, double share) {}
-        List<Combination> combinations = new ArrayList<>();
-        List<Measured> holding = new ArrayList<>();
-        for (List<Measured> axis : List.of(guidance, skipping, inheritance)) {
-            holding.addAll(axis);
-        }
-        for (Measured g : guidance) {
-            for (Measured s : skipping) {
-                for (Measured i : inheritance) {
-                    double worst = IntStream.range(0, full.size())
-                            .mapToDouble(at -> psnr(g.errors[at] + s.errors[at] + i.errors[at]))
-                            .min()
-                            .orElseThrow();
-                    long parts = List.of(g, s, i).stream()
-                            .filter(part -> part != guidance.getFirst())
-                            .count();
-                    if (parts > 1 && worst >= quality) {
-                        combinations.add(new Combination(
-                                AutoPlan.candidate(g.plan.condOnlyLast(), i.plan.inherit(), s.plan.skipMiddleLast()),
-                                g.plan.share() * s.plan.share() * i.plan.share()));
+    private AutoPlan combine(List<List<Measured>> kinds) {
+        List<Measured> combinations = new ArrayList<>();
+        for (Measured guidance : kinds.get(0)) {
+            for (Measured skipping : kinds.get(1)) {
+                for (Measured outer : kinds.get(2)) {
+                    for (Measured inner : kinds.get(3)) {
+                        Measured all = together(guidance, skipping, outer, inner);
+                        if (Arrays.stream(all.errors).allMatch(error -> psnr(error) >= quality)) {
+                            combinations.add(all);
+                        }
                     }
                 }
             }
         }
-        combinations.sort(Comparator.comparingDouble(Combination::share));
+        combinations.sort(Comparator.comparingDouble(PlanSearch::share));
+        List<Measured> holding = new ArrayList<>();
+        kinds.forEach(holding::addAll);
         double best = holding.stream().mapToDouble(it -> it.plan.share()).min().orElseThrow();
         int tried = 0;
-        for (Combination each : combinations) {
-            if (each.share >= best || tried++ == MOST_COMBINATIONS) {
+        for (Measured each : combinations) {
+            if (share(each) >= best || tried++ == MOST_COMBINATIONS) {
                 break; // those that follow promise no more than what holds already
             }
             if (measure(each.plan, holding)) {
@@ -183,6 +229,10 @@ final class PlanSearch {
                 .map(Measured::plan)
                 .min(Comparator.comparingDouble(AutoPlan::share))
                 .orElseThrow();
+    }
+
+    private static double share(Measured measured) {
+        return Arrays.stream(measured.shares).average().orElse(1);
     }
 
     private GeneratedImage draw(StepPolicy plan, int picture) {

@@ -33,6 +33,7 @@ import io.aquarelle.sampling.Prediction;
 import io.aquarelle.sampling.Samplers;
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.SplittableRandom;
@@ -245,6 +246,7 @@ class SwitchedPipelineTest {
 
     @Test
     void multistepSamplersKeepTheirHistoryAcrossSwitches() throws IOException {
+        List<float[]> whole = List.of(); // what the full run estimates in each step
         float[] sigmas = {10, 6, 3, 1.5f, 0.7f, 0.3f, 0};
         SplittableRandom random = new SplittableRandom(9);
         double[] noise = random.doubles(4 * 8 * 8, -10, 10).toArray();
@@ -281,8 +283,21 @@ class SwitchedPipelineTest {
                         new Course(model, request, Samplers.byName("dpm++2m"), sigmas, Mixture.of(request, model), run);
                 try (var denoiser = new GuidedDenoiser(
                         model, course, new Guidance(branches, 7, 1), none, List.of(), new CallControl())) {
+                    List<float[]> estimates = new ArrayList<>();
                     float[] latent = course.sampler()
-                            .sample(denoiser, start.clone(), sigmas, float[]::new, (step, denoised) -> {});
+                            .sample(
+                                    denoiser,
+                                    start.clone(),
+                                    sigmas,
+                                    float[]::new,
+                                    (step, denoised) -> estimates.add(denoised.clone()));
+                    whole = policy == StepPolicy.FULL ? estimates : whole;
+                    int first = 0; // step that a plan changes
+                    while (first < steps.size() && steps.get(first).equals(new Step(0, true))) {
+                        assertArrayEquals(whole.get(first), estimates.get(first), "before the plan's first change");
+                        first++;
+                    }
+                    assertTrue(first == steps.size() || !Arrays.equals(whole.get(first), estimates.get(first)));
                     double largest =
                             Arrays.stream(expected).map(Math::abs).max().orElseThrow();
                     for (int i = 0; i < latent.length; i++) {

@@ -6,15 +6,16 @@ import java.util.regex.Pattern;
 /** Plans in a few characters, for commands. */
 public final class PlanSyntax {
     private static final Pattern INHERITANCE = Pattern.compile("(block|layer|unit)(?::([^/@^]+))?([/@^~])(.*)");
-    private static final String FORM = "write block, layer:BRANCH or unit:NAME, then the calls that compute in full:"
-            + " /N every N-th, @0-3,5 those listed, ^COUNT:CENTRE:POWER by power law,"
-            + " ~CHANGE or ~CHANGE:MOST where the output is estimated to have changed by that share, at least after MOST"
-            + " others";
+    private static final String FORM =
+            "write block, block:COUNT, layer:BRANCH or unit:NAME, then the calls that compute in full:"
+                    + " /N every N-th, @0-3,5 those listed, ^COUNT:CENTRE:POWER by power law,"
+                    + " ~CHANGE or ~CHANGE:MOST where the output is estimated to have changed by that share, at least after MOST"
+                    + " others";
 
     private PlanSyntax() {}
 
     /**
-     * A feature inheritance: {@code block/3}, {@code layer:0/3}, {@code unit:cross@0-9}, {@code layer:1^8:10:1.4}; or an
+     * A feature inheritance: {@code block/3}, {@code block:6/3}, {@code layer:0/3}, {@code unit:cross@0-9}, {@code layer:1^8:10:1.4}; or an
      * adaptive one: {@code block~0.1}, {@code block~0.1:4}.
      *
      * @throws IllegalArgumentException if it is none; one line that tells the form
@@ -47,12 +48,7 @@ public final class PlanSyntax {
 
     private static UnitSelection units(String text, String level, String what) {
         return switch (level) {
-            case "block" -> {
-                if (what != null) {
-                    throw new IllegalArgumentException("'" + text + "': block takes no name; it is the encoder");
-                }
-                yield UnitSelection.encoder();
-            }
+            case "block" -> UnitSelection.encoder(what == null ? 0 : whole(text, what));
             case "layer" -> UnitSelection.decoderLayer(what == null ? 0 : whole(text, what));
             default -> {
                 if (what == null) {

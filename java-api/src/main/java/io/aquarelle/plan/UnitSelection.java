@@ -1,6 +1,7 @@
 package io.aquarelle.plan;
 
 import io.aquarelle.plan.Unit.Kind;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import java.util.function.Predicate;
@@ -19,8 +20,34 @@ public interface UnitSelection {
 
     /** The encoder: all blocks up to the middle one. Reusing it leaves the decoder to be computed. */
     static UnitSelection encoder() {
-        return units -> places(
-                units, unit -> unit.kind() == Kind.BLOCK && !unit.name().startsWith("output_blocks."), "an encoder");
+        return encoder(0);
+    }
+
+    /**
+     * The encoder and the first blocks of the decoder, which with the same encoder differ from call to call by the
+     * timestep alone. Reusing them leaves the other blocks of the decoder to be computed.
+     *
+     * @param decoderBlocks how many of the decoder's blocks, 0 or more but not all
+     */
+    static UnitSelection encoder(int decoderBlocks) {
+        return units -> {
+            List<Integer> encoder = places(
+                    units,
+                    unit -> unit.kind() == Kind.BLOCK && !unit.name().startsWith("output_blocks."),
+                    "an encoder");
+            if (decoderBlocks == 0) {
+                return encoder;
+            }
+            List<Integer> decoder = decoder(units);
+            if (decoderBlocks < 0 || decoderBlocks >= decoder.size()) {
+                throw new IllegalArgumentException("block:" + decoderBlocks + " reuses blocks of a decoder that has "
+                        + decoder.size() + "; it must be 0 to " + (decoder.size() - 1));
+            }
+            // The others take the skip connections of as many blocks of the encoder, the outermost ones.
+            List<Integer> places = new ArrayList<>(encoder.subList(0, decoder.size() - decoderBlocks));
+            places.add(decoder.get(decoderBlocks - 1));
+            return places;
+        };
     }
 
     /**
@@ -31,8 +58,7 @@ public interface UnitSelection {
      */
     static UnitSelection decoderLayer(int branch) {
         return units -> {
-            List<Integer> decoder = places(
-                    units, unit -> unit.kind() == Kind.BLOCK && unit.name().startsWith("output_blocks."), "a decoder");
+            List<Integer> decoder = decoder(units);
             if (branch < 0 || branch > decoder.size() - 2) {
                 throw new IllegalArgumentException("branch is " + branch + "; this network's decoder has "
                         + decoder.size() + " layers: it must be 0 to " + (decoder.size() - 2));
@@ -58,6 +84,11 @@ public interface UnitSelection {
             default -> byName(which);
         };
         return units -> places(units, chosen, "a unit '" + which + "'");
+    }
+
+    private static List<Integer> decoder(List<Unit> units) {
+        return places(
+                units, unit -> unit.kind() == Kind.BLOCK && unit.name().startsWith("output_blocks."), "a decoder");
     }
 
     private static Predicate<Unit> byName(String pattern) {

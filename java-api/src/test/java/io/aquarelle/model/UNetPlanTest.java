@@ -2,6 +2,7 @@ package io.aquarelle.model;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -13,8 +14,10 @@ import io.aquarelle.plan.Unit.Kind;
 import io.aquarelle.plan.UnitSelection;
 import java.io.IOException;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
+import java.util.stream.IntStream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -109,6 +112,31 @@ class UNetPlanTest {
             }
             assertArrayEquals(expected, cached.output(), (float) (FLOAT32_ORDER * largest), name);
             assertEquals(cached.work(), unet.estimate(1, 16, 16, 77, actions(which, Action.REUSE)), name);
+        }
+    }
+
+    /** With the encoder's outputs given, the decoder depends on nothing but the timestep and the text. */
+    @Test
+    void reusingTheEncoderDrawsWhatItSaw() {
+        Evaluation seen = evaluate("unet.x", 500, List.of());
+        float[] other = evaluate("sample.noise", 1, actions(UnitSelection.encoder(), Action.STORE))
+                .output();
+        for (int blocks = 0; blocks < 6; blocks++) {
+            UnitSelection which = UnitSelection.encoder(blocks);
+            evaluate("unet.x", 500, actions(which, Action.STORE));
+            Evaluation cached = evaluate("sample.noise", 500, actions(which, Action.REUSE));
+            assertArrayEquals(seen.output(), cached.output(), blocks + " blocks of the decoder");
+            assertFalse(Arrays.equals(other, cached.output()));
+            assertTrue(cached.work().run() < seen.work().run());
+            // What is left are the decoder's other blocks and the last convolution.
+            int left = blocks;
+            long computed = unet.units().stream()
+                    .filter(unit -> unit.kind().works())
+                    .filter(unit -> unit.name().equals("out")
+                            || IntStream.range(left, 6)
+                                    .anyMatch(i -> unit.name().startsWith("output_blocks." + i + ".")))
+                    .count();
+            assertEquals(computed, cached.work().run());
         }
     }
 

@@ -58,6 +58,26 @@ class PoliciesTest {
     }
 
     @Test
+    void theEncodersReuseMayTakeInTheStartOfTheDecoder() {
+        var plans = run(2, true).plan(new FeatureInheritance(UnitSelection.encoder(2), CallSelection.every(2)));
+        for (String reused : List.of("input_blocks.0", "output_blocks.1")) {
+            assertEquals("sr", letters(plans, reused));
+        }
+        // The last block takes the skip connection of the first one; no other is needed.
+        for (String rest : List.of("input_blocks.1", "input_blocks.2", "middle_block", "output_blocks.0")) {
+            assertEquals("cc", letters(plans, rest));
+        }
+        assertEquals(
+                UnitSelection.encoder().among(UNITS), UnitSelection.encoder(0).among(UNITS));
+        for (int blocks : new int[] {-1, 3}) {
+            refused(
+                    "must be 0 to 2",
+                    run(2, true),
+                    new FeatureInheritance(UnitSelection.encoder(blocks), CallSelection.every(2)));
+        }
+    }
+
+    @Test
     void whatNoCallReusesIsNotStored() {
         assertEquals(
                 run(6, true).plan(StepPolicy.FULL),
@@ -169,6 +189,7 @@ class PoliciesTest {
         record Case(String text, StepPolicy policy) {}
         for (Case each : List.of(
                 new Case("block/3", new FeatureInheritance(UnitSelection.encoder(), CallSelection.every(3))),
+                new Case("block:2/3", new FeatureInheritance(UnitSelection.encoder(2), CallSelection.every(3))),
                 new Case("layer/2", new FeatureInheritance(UnitSelection.decoderLayer(0), CallSelection.every(2))),
                 new Case("layer:1/2", new FeatureInheritance(UnitSelection.decoderLayer(1), CallSelection.every(2))),
                 new Case("unit:cross@0-3,7", new FeatureInheritance(CROSS, CallSelection.listed("0-3,7"))),
@@ -183,7 +204,7 @@ class PoliciesTest {
                 "block/",
                 "block/0",
                 "block/x",
-                "block:1/2",
+                "block:x/2",
                 "unit/2",
                 "layer:x/2",
                 "layer:0@",

@@ -165,6 +165,11 @@ final class GenerateCommand extends ModelCommand {
     @ArgGroup(validate = false)
     private PlanOptions plan = new PlanOptions();
 
+    @Option(
+            names = "--dry-run",
+            description = "Draw nothing; print what each call of the UNet would do and its share of the multiply-adds.")
+    private boolean dryRun;
+
     @ArgGroup(validate = false)
     private PassOptions passes = new PassOptions();
 
@@ -228,8 +233,8 @@ final class GenerateCommand extends ModelCommand {
         upscale.check();
         OutputFile.requireEnding(output, ".png");
         List<Path> files = OutputFile.series(output, batch);
-        previews.requireFit(files, plan.dryRun);
-        if (!plan.dryRun) {
+        previews.requireFit(files, dryRun);
+        if (!dryRun) {
             OutputFile.requireWritable(files);
         }
 
@@ -247,19 +252,21 @@ final class GenerateCommand extends ModelCommand {
                     pipeline.cancel();
                     upscale.cancel(after);
                 });
-                UNetOption.open(plan().unets(), pipeline);
                 adapters.requireFit(pipeline, context);
                 ImageRequest.Builder suited = speedUp.open(pipeline, pipeline.request(text));
                 imagePrompt.open(pipeline, control.open(pipeline, suited, this::picture), this::picture);
-                ImageRequest request = adapters.beside(request(suited));
-                if (plan.auto() != null) {
-                    request = plan.found(pipeline, request, bar);
+                ImageRequest request = plan.planned(
+                        pipeline,
+                        adapters.beside(request(suited)),
+                        switchedUNets(),
+                        picture -> bar.show("plan", "calibration picture " + picture, 0));
+                if (plan.found() != null) {
                     bar.clear();
-                    tell("plan: %s", plan.found);
+                    tell("plan: %s", plan.found());
                 }
                 plan.requireFit(pipeline, request);
                 upscale.requireFit(after, request);
-                if (plan.dryRun) {
+                if (dryRun) {
                     bar.clear();
                     List<PlannedCall> calls = pipeline.explain(request);
                     print("%s", json ? Json.of(PlanOptions.rows(calls)) : PlanOptions.table(calls));
@@ -317,7 +324,7 @@ final class GenerateCommand extends ModelCommand {
                             plan.given() ? work.run() : null,
                             plan.given() ? work.reused() : null,
                             plan.given() ? work.skipped() : null,
-                            plan.found)));
+                            plan.found())));
         }
         tell(
                 "load %.2f s, text %.2f s, denoise %.2f s, decode %.2f s; %d UNet calls, peak memory %.0f MB",
@@ -354,15 +361,11 @@ final class GenerateCommand extends ModelCommand {
         set(request, "--max-memory", maxMemory, ImageRequest.Builder::maxMemory);
         set(request, "--batch-count", it -> it.batch(batch));
         passes.set(request);
-        request.plan(plan().policy());
+        request.plan(plan.contents(switchedUNets()).policy());
         if (seed >= 0) {
             request.seed(seed);
         }
         return request.build();
-    }
-
-    private PlanFile.Contents plan() {
-        return plan.contents(switchedUNets());
     }
 
     /** A file's picture, read once. */

@@ -30,7 +30,7 @@ import java.util.List;
  * {
  *   "unets": [{"file": "small.gguf", "steps": [0, 8]}],
  *   "guidance": {"cond_only_last_pct": 50},
- *   "inherit": [{"level": "block", "mode": "uniform", "interval": 3},
+ *   "inherit": [{"level": "block", "blocks": 6, "mode": "uniform", "interval": 3},
  *               {"level": "layer", "branch": 0, "mode": "list", "calls": "0-3,5,10-"},
  *               {"level": "block", "mode": "adaptive", "threshold": 0.1, "most": 3},
  *               {"level": "unit", "unit": "cross", "mode": "power", "count": 8, "centre": 10, "power": 1.4}],
@@ -76,9 +76,14 @@ record PlanFile(
         }
     }
 
-    /** Level with branch or unit, and mode with its numbers. */
+    /**
+     * Level and mode with their numbers.
+     *
+     * @param blocks of the decoder that are reused besides the encoder
+     */
     record Inheritance(
             String level,
+            Integer blocks,
             Integer branch,
             String unit,
             String mode,
@@ -99,10 +104,11 @@ record PlanFile(
         }
 
         private UnitSelection units() {
+            require(blocks == null || "block".equals(level), "blocks", "level block");
             require(branch == null || "layer".equals(level), "branch", "level layer");
             require(unit == null || "unit".equals(level), "unit", "level unit");
             return switch (level == null ? "missing" : level) {
-                case "block" -> UnitSelection.encoder();
+                case "block" -> UnitSelection.encoder(blocks == null ? 0 : blocks);
                 case "layer" -> UnitSelection.decoderLayer(branch == null ? 0 : branch);
                 case "unit" -> UnitSelection.named(need("unit", unit));
                 default ->

@@ -15,11 +15,12 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Locale;
+import java.util.function.IntConsumer;
 import java.util.function.Supplier;
 import picocli.CommandLine.Option;
 
-/** Options that say what the UNet may leave out. */
-final class PlanOptions {
+/** Options that say what the UNet may leave out, for commands and other programs that draw. */
+public final class PlanOptions {
     private static final String AUTO = "auto:";
 
     @Option(
@@ -33,8 +34,8 @@ final class PlanOptions {
             paramLabel = "SPEC",
             description =
                     "Compute parts of the UNet in some calls only and reuse them in the others: block (the encoder),"
-                            + " layer:B (all but the B+1 outermost layers) or unit:NAME (such as cross), then /N for every N-th"
-                            + " call, @0-3,5 for a list, ^COUNT:CENTRE:POWER, or ~CHANGE:MOST to compute where the output"
+                            + " block:N (and the decoder's first N blocks), layer:B (all but the B+1 outermost layers)"
+                            + " or unit:NAME (such as cross), then /N for every N-th call, @0-3,5 for a list, ^COUNT:CENTRE:POWER, or ~CHANGE:MOST to compute where the output"
                             + " has changed by that share, as ~0.1, or after MOST calls. May be repeated.")
     private List<String> inherit = List.of();
 
@@ -47,14 +48,7 @@ final class PlanOptions {
                             + " full run, once for a model, size, steps and sampler.")
     private Path file;
 
-    @Option(
-            names = "--dry-run",
-            description = "Draw nothing; print what each call of the UNet would do and its share of the multiply-adds.")
-    boolean dryRun;
-
-    /** What was found, in a line; null where nothing was to be. */
-    String found;
-
+    private String found;
     private PlanFile.Contents contents;
 
     /** Whether any was given. */
@@ -63,7 +57,7 @@ final class PlanOptions {
     }
 
     /** The quality in dB of a plan that is to be found; null where none is. */
-    Double auto() {
+    private Double auto() {
         if (file == null || !file.toString().startsWith(AUTO)) {
             return null;
         }
@@ -75,20 +69,44 @@ final class PlanOptions {
         }
     }
 
-    /** The request with the plan that is found for it. */
-    ImageRequest found(Pipeline pipeline, ImageRequest request, ProgressBar bar) {
+    /** What was found, in a line; null where nothing was to be. */
+    public String found() {
+        return found;
+    }
+
+    /**
+     * A request with this plan. UNets that it switches to are added to the pipeline, and a plan that is to be found is
+     * searched for.
+     *
+     * @param calibration told the number of each picture that the search draws
+     * @throws IllegalArgumentException if an option or a file is wrong; one line that names it
+     */
+    public ImageRequest planned(Pipeline pipeline, ImageRequest request, IntConsumer calibration) {
+        return planned(pipeline, request, List.of(), calibration);
+    }
+
+    ImageRequest planned(Pipeline pipeline, ImageRequest request, List<UNetOption> switched, IntConsumer calibration) {
+        UNetOption.open(contents(switched).unets(), pipeline);
+        StepPolicy policy = contents.policy();
+        if (auto() != null) {
+            AutoPlan plan = search(pipeline, request, calibration);
+            found = plan.toString();
+            policy = plan.policy();
+        }
+        return request.toBuilder().plan(policy).build();
+    }
+
+    private AutoPlan search(Pipeline pipeline, ImageRequest request, IntConsumer calibration) {
         int[] pictures = {0};
-        AutoPlan plan;
         try {
-            plan = pipeline.autoPlan(request, auto(), progress -> {
-                pictures[0] += progress.phase() == Progress.Phase.TEXT && progress.step() == 0 ? 1 : 0;
-                bar.show("plan", "calibration picture " + pictures[0], 0);
+            return pipeline.autoPlan(request, auto(), progress -> {
+                if (progress.phase() == Progress.Phase.TEXT && progress.step() == 0) {
+                    calibration.accept(++pictures[0]);
+                }
             });
         } catch (IllegalArgumentException e) {
             throw new BadInputException("--plan", e);
         }
-        found = plan.toString();
-        return request.toBuilder().plan(plan.policy()).build();
     }
 
     /** Refuses a plan that the model or the rest of the request does not suit. */
@@ -142,7 +160,8 @@ final class PlanOptions {
         StepPolicy policy = option("--unet", () -> UNetOption.switching(switched));
         if (condOnlyLast != null) {
             double percent = condOnlyLast;
-            policy = option("--cond-only-last", () -> new SelectiveGuidance(CallSelection.lastPercent(percent)));
+            policy = policy.then(
+                    option("--cond-only-last", () -> new SelectiveGuidance(CallSelection.lastPercent(percent))));
         }
         if (file != null) {
             policy = policy.then(masks(file));
@@ -226,8 +245,11 @@ final class PlanOptions {
         }
         double share = calls.isEmpty() ? 100 : 100 * sum / calls.size();
         table.append(String.format(Locale.ROOT, "in all %.1f%% of the multiply-adds without a plan", share));
-        double least = calls.stream().mapToDouble(PlannedCall::leastShare).sum() / Math.max(1, calls.size());
-        if (100 * least < share) {
+        if (calls.stream().anyMatch(call -> call.leastShare() < call.share())) {
+            double least = calls.stream()
+                    .mapToDouble(PlannedCall::leastShare)
+                    .average()
+                    .orElseThrow();
             table.append(String.format(
                     Locale.ROOT,
                     " at most, %.1f%% at least: an adaptive plan%nfinds out while drawing which calls reuse what they"

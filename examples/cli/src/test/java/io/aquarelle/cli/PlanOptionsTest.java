@@ -91,6 +91,7 @@ class PlanOptionsTest {
                 "block/3",
                 "--inherit",
                 "unit:output*.attn2@0-1");
+        assertDraws(new FeatureInheritance(UnitSelection.encoder(2), CallSelection.every(2)), "--inherit", "block:2/2");
     }
 
     @Test
@@ -105,6 +106,11 @@ class PlanOptionsTest {
                 file("{'guidance': {'cond_only_calls': '1,4-'}, 'inherit': [{'level': 'layer', 'branch': 1, 'mode':"
                                 + " 'uniform', 'interval': 2}], 'skip': [{'unit': 'output_blocks.5.1.*.ff', 'calls':"
                                 + " '4'}]}")
+                        .toString());
+        assertDraws(
+                new FeatureInheritance(UnitSelection.encoder(2), CallSelection.every(2)),
+                "--plan",
+                file("{'inherit': [{'level': 'block', 'blocks': 2, 'mode': 'uniform', 'interval': 2}]}")
                         .toString());
         assertDraws(
                 new SelectiveGuidance(CallSelection.lastPercent(20))
@@ -191,6 +197,12 @@ class PlanOptionsTest {
                         .out());
         assertEquals(1, rows.get(1).get("unet").asInt());
         assertEquals(0, rows.get(2).get("unet").asInt());
+        rows = new JsonMapper()
+                .readTree(CommandRun.done(
+                                small("--dry-run", "--json", "--unet", small + "@0-2", "--cond-only-last", "50"))
+                        .out());
+        assertEquals(1, rows.get(1).get("unet").asInt());
+        assertEquals("prompt", rows.get(5).get("branches").asText());
 
         CommandRun.refused(folder, "has no steps", small("--unet", small + "@3-3"));
         CommandRun.refused(folder, "two UNets", small("--unet", small + "@0-3", "--unet", model + "@2-"));
@@ -344,6 +356,7 @@ class PlanOptionsTest {
                 "{'inherit': [{'level': 'block', 'interval': 2}]}",
                 "{'inherit': [{'level': 'block', 'branch': 1, 'mode': 'uniform', 'interval': 2}]}",
                 "{'inherit': [{'level': 'unit', 'mode': 'uniform', 'interval': 2}]}",
+                "{'inherit': [{'level': 'layer', 'blocks': 1, 'mode': 'uniform', 'interval': 2}]}",
                 "{'inherit': [{'level': 'block', 'mode': 'list', 'interval': 2, 'calls': '0'}]}",
                 "{'inherit': [{'level': 'block', 'mode': 'power', 'count': 2}]}",
                 "{'inherit': [{'level': 'block', 'mode': 'adaptive'}]}",

@@ -1,30 +1,20 @@
 package io.aquarelle.evaluate;
 
-import io.aquarelle.GeneratedImage;
-import io.aquarelle.Pipeline;
 import io.aquarelle.demo.DemoModel;
-import io.aquarelle.model.Autoencoder;
-import io.aquarelle.model.Checkpoint;
-import io.aquarelle.model.Engine;
+import io.aquarelle.evaluate.Evaluation.Baseline;
 import io.aquarelle.model.EngineOptions;
-import io.aquarelle.model.ModelSpec;
-import io.aquarelle.model.Weights;
-import io.aquarelle.plan.CallSelection;
-import io.aquarelle.plan.PlanSyntax;
-import io.aquarelle.plan.SelectiveGuidance;
-import io.aquarelle.plan.StepPolicy;
 import java.awt.image.BufferedImage;
 import java.io.IOException;
 import java.io.PrintStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.List;
 import java.util.OptionalDouble;
 import java.util.concurrent.Callable;
 import javax.imageio.ImageIO;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 /** Draws the fixed list of prompts with their fixed seeds and judges the pictures. */
@@ -43,7 +33,9 @@ public final class Evaluate implements Callable<Integer> {
     @Option(
             names = {"-o", "--output"},
             paramLabel = "FOLDER",
-            description = "Where to put the pictures, the contact sheet and the table.")
+            description =
+                    "Where to put the pictures, the contact sheet and the table; of --plans one sheet of all, a column"
+                            + " a plan and a row a prompt.")
     private Path output;
 
     @Option(
@@ -52,29 +44,21 @@ public final class Evaluate implements Callable<Integer> {
             description = "The output of an earlier run to compare pictures with.")
     private Path baseline;
 
-    @Option(names = "--steps", paramLabel = "N", description = "Sampling steps (${DEFAULT-VALUE}).")
-    private int steps = 20;
-
-    @Option(names = "--cfg-scale", paramLabel = "SCALE", description = "Guidance (what suits the model).")
-    private Float guidance;
-
-    @Option(names = "--sampling-method", paramLabel = "NAME", description = "Sampler (what suits the model).")
-    private String sampler;
-
-    @Option(names = "--scheduler", paramLabel = "NAME", description = "Noise levels (what suits the model).")
-    private String schedule;
+    @Option(
+            names = "--plans",
+            paramLabel = "FILE",
+            description = "Compare the ways to draw that a file lists, a line of options each, with its first one;"
+                    + " prints comma-separated values.")
+    private Path plans;
 
     @Option(
-            names = "--cond-only-last",
-            paramLabel = "PERCENT",
-            description = "Leave the negative prompt out of the last calls, as generate does.")
-    private Double condOnlyLast;
+            names = "--prompts",
+            paramLabel = "N",
+            description = "Draw the first prompts only, such as for quick timings.")
+    private int prompts = Integer.MAX_VALUE;
 
-    @Option(
-            names = "--inherit",
-            paramLabel = "SPEC",
-            description = "Reuse parts of the UNet, as generate does. May be repeated.")
-    private List<String> inherit = List.of();
+    @Mixin
+    private Settings settings;
 
     @Option(
             names = {"-t", "--threads"},
@@ -100,71 +84,39 @@ public final class Evaluate implements Callable<Integer> {
 
     @Override
     public Integer call() throws IOException {
-        Path file = model == null ? DemoModel.file() : model;
-        var options = new EngineOptions(threads, EngineOptions.best().convolution());
-        List<Result> results = new ArrayList<>();
-        try (Pipeline pipeline = Pipeline.open(file, options);
-                Checkpoint checkpoint = Checkpoint.open(file);
-                Engine engine = Engine.create(options);
-                Weights weights = Weights.of(checkpoint);
-                Autoencoder vae = Autoencoder.create(engine, weights, ModelSpec.VAE_PREFIX)) {
-            var retrieval = new Retrieval(new Atlas(), vae);
-            for (Prompt prompt : Prompt.all()) {
-                results.add(evaluate(pipeline, prompt, retrieval, results.size() + 1));
-            }
+        if (prompts < 1) {
+            throw new IllegalArgumentException("--prompts is " + prompts + "; it must be 1 or more");
         }
-        var report = new Report(results);
-        report.print(System.out);
-        if (output != null) {
-            write(report);
+        try (var evaluation = new Evaluation(
+                model == null ? DemoModel.file() : model,
+                new EngineOptions(threads, EngineOptions.best().convolution()),
+                Prompt.all().stream().limit(prompts).toList())) {
+            if (plans == null) {
+                report(evaluation);
+            } else {
+                compare(evaluation);
+            }
         }
         return 0;
     }
 
-    private Result evaluate(Pipeline pipeline, Prompt prompt, Retrieval retrieval, int number) throws IOException {
-        var request = pipeline.request(prompt.text())
-                .size(Atlas.PICTURE, Atlas.PICTURE)
-                .seed(prompt.seed())
-                .steps(steps);
-        if (guidance != null) {
-            request.guidance(guidance);
+    private void report(Evaluation evaluation) throws IOException {
+        var report = new Report(evaluation.results(settings, baseline == null ? Baseline.NONE : this::psnr));
+        report.print(System.out);
+        if (output != null) {
+            write(report);
         }
-        if (sampler != null) {
-            request.sampler(sampler);
-        }
-        if (schedule != null) {
-            request.schedule(schedule);
-        }
-        request.plan(policy());
-        long start = System.nanoTime();
-        GeneratedImage image = pipeline.generate(request.build()).getFirst();
-        double seconds = (System.nanoTime() - start) / 1e9;
-        BufferedImage picture = image.toBufferedImage();
-        return new Result(
-                prompt,
-                picture,
-                retrieval.byPixels(picture, prompt.background()),
-                retrieval.byLatent(picture, prompt.background()),
-                Backgrounds.of(picture),
-                psnr(picture, number),
-                image.unetCalls(),
-                image.work().multiplyAdds(),
-                seconds);
     }
 
-    private StepPolicy policy() {
-        StepPolicy policy =
-                condOnlyLast == null ? StepPolicy.FULL : new SelectiveGuidance(CallSelection.lastPercent(condOnlyLast));
-        for (String spec : inherit) {
-            policy = policy.then(PlanSyntax.inheritance(spec));
+    private void compare(Evaluation evaluation) throws IOException {
+        BufferedImage pictures = Plans.compare(plans, evaluation, System.out);
+        if (output != null) {
+            Files.createDirectories(output);
+            ImageIO.write(pictures, "png", output.resolve("plans.png").toFile());
         }
-        return policy;
     }
 
-    private OptionalDouble psnr(BufferedImage picture, int number) throws IOException {
-        if (baseline == null) {
-            return OptionalDouble.empty();
-        }
+    private OptionalDouble psnr(int number, BufferedImage picture) throws IOException {
         Path file = picture(baseline, number);
         BufferedImage before = Files.isReadable(file) ? ImageIO.read(file.toFile()) : null;
         if (before == null || before.getWidth() != picture.getWidth() || before.getHeight() != picture.getHeight()) {
@@ -179,16 +131,19 @@ public final class Evaluate implements Callable<Integer> {
         List<BufferedImage> pictures =
                 report.results().stream().map(Result::picture).toList();
         for (int i = 0; i < pictures.size(); i++) {
-            ImageIO.write(pictures.get(i), "png", picture(output, i + 1).toFile());
+            ImageIO.write(pictures.get(i), "png", picture(output, i).toFile());
         }
         ImageIO.write(
-                ContactSheet.of(pictures), "png", output.resolve("sheet.png").toFile());
+                ContactSheet.of(pictures, 10),
+                "png",
+                output.resolve("sheet.png").toFile());
         try (var table = new PrintStream(output.resolve("table.txt").toFile(), "UTF-8")) {
             report.print(table);
         }
     }
 
+    /** Of a prompt, counted from 0. */
     private static Path picture(Path folder, int number) {
-        return folder.resolve("%03d.png".formatted(number));
+        return folder.resolve("%03d.png".formatted(number + 1));
     }
 }

@@ -100,18 +100,17 @@ final class PlanSearch {
         List<List<AutoPlan>> families = new ArrayList<>();
         for (String level : OUTER) {
             for (List<int[]> family : GAPS) {
-                families.add(inheritances(
-                        family.stream().map(gaps -> level + keys(gaps[0], gaps[1]))));
+                families.add(inheritances(family.stream().map(gaps -> level + keys(gaps[0], gaps[1]))));
             }
-            families.add(inheritances(Stream.of("~0.1", "~0.2", "~0.4:5", "~0.8:5").map(level::concat)));
+            families.add(
+                    inheritances(Stream.of("~0.1", "~0.2", "~0.4:5", "~0.8:5").map(level::concat)));
         }
         return families;
     }
 
     private List<List<AutoPlan>> inner() {
         return INNER.stream()
-                .map(level ->
-                        inheritances(Stream.of(2, 4, 6, 10, calls).map(gap -> level + keys(gap, gap))))
+                .map(level -> inheritances(Stream.of(2, 4, 6, 10, calls).map(gap -> level + keys(gap, gap))))
                 .toList();
     }
 
@@ -189,8 +188,7 @@ final class PlanSearch {
         Arrays.setAll(errors, i -> guidance.errors[i] + skipping.errors[i] + outer.errors[i] + inner.errors[i]);
         double[] shares = new double[guidance.shares.length];
         Arrays.setAll(
-                shares,
-                i -> guidance.shares[i] * skipping.shares[i] * Math.min(outer.shares[i], inner.shares[i]));
+                shares, i -> guidance.shares[i] * skipping.shares[i] * Math.min(outer.shares[i], inner.shares[i]));
         return new Measured(
                 AutoPlan.candidate(guidance.plan.condOnlyLast(), inherit, skipping.plan.skipMiddleLast()),
                 errors,

@@ -83,7 +83,8 @@ class AutoPlanTest {
                 .getFirst()
                 .work()
                 .multiplyAdds();
-        if (found.inherit().stream().noneMatch(each -> each.contains("~"))) { // adaptive ones differ from picture to picture
+        if (found.inherit().stream()
+                .noneMatch(each -> each.contains("~"))) { // adaptive ones differ from picture to picture
             assertEquals(work / whole, found.share(), 1e-9);
         }
     }

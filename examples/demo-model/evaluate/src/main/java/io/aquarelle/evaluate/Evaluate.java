@@ -112,7 +112,7 @@ public final class Evaluate implements Callable<Integer> {
         BufferedImage pictures = Plans.compare(plans, evaluation, System.out);
         if (output != null) {
             Files.createDirectories(output);
-            ImageIO.write(pictures, "png", output.resolve("plans.png").toFile());
+            ImageIO.write(pictures, "jpg", output.resolve("plans.jpg").toFile());
         }
     }
 

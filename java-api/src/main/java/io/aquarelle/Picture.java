@@ -109,21 +109,6 @@ public final class Picture {
         return PictureReader.read(file);
     }
 
-    /** A PNG file. */
-    public byte[] png() {
-        return PngFile.bytes(width, height, rgb, null);
-    }
-
-    /**
-     * Writes {@link #png} to a file, which appears complete or not at all; until then an older one stays.
-     *
-     * @throws IOException if the folder does not exist or cannot be written to, its disk is full, or {@code file} is a
-     *     folder or a device; the message is one line that names the file
-     */
-    public void writePng(Path file) throws IOException {
-        PngFile.write(file, png());
-    }
-
     private static void requireSides(int width, int height) {
         if (width < 1 || height < 1 || width > MAX_SIDE || height > MAX_SIDE) {
             throw new IllegalArgumentException(
@@ -149,13 +134,19 @@ public final class Picture {
         return PngFile.image(width, height, rgb);
     }
 
+    /** A PNG file. */
+    public byte[] png() {
+        return PngFile.bytes(width, height, rgb, null);
+    }
+
     /**
-     * Writes a PNG file, which appears complete or not at all; until then an older one stays.
+     * Writes {@link #png} to a file, which appears complete or not at all; until then an older one stays.
      *
-     * @throws IOException if that cannot be done; the message is one line that names the file
+     * @throws IOException if the folder does not exist or cannot be written to, its disk is full, or {@code file} is a
+     *     folder or a device; the message is one line that names the file
      */
     public void writePng(Path file) throws IOException {
-        PngFile.write(file, PngFile.bytes(width, height, rgb, null));
+        PngFile.write(file, png());
     }
 
     /**

@@ -51,8 +51,8 @@ unet::unet(std::shared_ptr<engine> on, std::shared_ptr<const weights> from, cons
         if (takes_skip) skips.pop_back();
         halvings += b.downsamples() - b.upsamples();
         // An upsampler takes its size from the next skip connection.
-        mirrors = mirrors && (b.upsamples() == 0 || b.upsamples() == 1 && b.downsamples() == 0 &&
-                                                        (skips.empty() || skips.back().halvings == halvings));
+        mirrors = mirrors && (b.upsamples() == 0 || (b.upsamples() == 1 && b.downsamples() == 0 &&
+                                                     (skips.empty() || skips.back().halvings == halvings)));
         if (!mirrors)
             throw failure(AQ_INVALID_MODEL, "'" + part.prefix() + "' does not mirror the UNet's input blocks");
         if (!b.modules.empty()) output_blocks_.push_back(std::move(b));

@@ -144,6 +144,15 @@ void graph::call(ggml_tensor *output, int index, int count, void *userdata) {
     }
 }
 
+void graph::allocate_within(uint64_t most) {
+    const uint64_t bytes = measure().bytes();
+    if (most > 0 && bytes > most) {
+        throw failure(AQ_OUT_OF_MEMORY,
+                      std::to_string(bytes / 1'000'000 + 1) + " MB for activations are needed, more than may be used");
+    }
+    allocate();
+}
+
 void graph::allocate() {
     take_memory();
     plan_ = ggml_graph_plan(nodes_, engine_.threads(), engine_.pool());

@@ -114,6 +114,9 @@ public:
         allocate();
     }
 
+    // The same with at most `most` bytes of tensors and workspace, or, if that is 0, what is available.
+    void allocate_within(uint64_t most);
+
     // Takes the arena back after another graph had it; inputs are filled after that. Throws failure(AQ_OUT_OF_MEMORY).
     void take_memory();
 

@@ -121,12 +121,7 @@ tiny_vae::built &tiny_vae::ready(const aq_vae_call &call, bool encodes) {
     cache &kept = encodes ? encoder_cache_ : decoder_cache_;
     built &b = kept.get(*this, {call.batch, call.height, call.width}, [&] {
         built fresh = build(call, encodes);
-        const uint64_t bytes = fresh.nodes->measure().bytes();
-        if (call.max_memory > 0 && bytes > call.max_memory) {
-            throw failure(AQ_OUT_OF_MEMORY, std::to_string(bytes / 1'000'000 + 1) +
-                                                " MB for activations are needed, more than may be used");
-        }
-        fresh.nodes->allocate();
+        fresh.nodes->allocate_within(call.max_memory);
         return fresh;
     });
     read_planes(call.input, b.input);

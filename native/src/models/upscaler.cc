@@ -76,7 +76,7 @@ upscaler::upscaler(std::shared_ptr<engine> on, std::shared_ptr<const weights> fr
     if (first_.inputs != last_.outputs * fold_ * fold_) {
         throw failure(AQ_INVALID_MODEL, "tensor '" + first_.name + "' has " + std::to_string(first_.inputs) +
                                             " inputs, expected " + std::to_string(last_.outputs) +
-                                            ", or 4 or 16 times" + " as many");
+                                            ", or 4 or 16 times as many");
     }
     if (ups_.size() > (size_t)most_ups || 1 << ups_.size() < fold_) {
         throw failure(AQ_INVALID_MODEL, "the upscaler doubles pictures " + std::to_string(ups_.size()) +
@@ -145,12 +145,7 @@ uint64_t upscaler::estimate(int64_t height, int64_t width) { return build(height
 void upscaler::upscale(const aq_upscaler_call &call) {
     built &b = cache_.get(*this, {call.height, call.width}, [&] {
         built fresh = build(call.height, call.width);
-        const uint64_t bytes = fresh.nodes->measure().bytes();
-        if (call.max_memory > 0 && bytes > call.max_memory) {
-            throw failure(AQ_OUT_OF_MEMORY, std::to_string(bytes / 1'000'000 + 1) +
-                                                " MB for activations are needed, more than may be used");
-        }
-        fresh.nodes->allocate();
+        fresh.nodes->allocate_within(call.max_memory);
         return fresh;
     });
     // Channel (c fold + i) fold + j of a pixel inside is channel c of the pixel i below and j right of the first of its

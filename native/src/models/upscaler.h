@@ -29,7 +29,6 @@ private:
     struct dense_block {
         std::array<product_layer, 5> layers;
 
-        int64_t features() const { return layers.back().outputs; }
         int64_t widest() const { return layers.back().inputs; }
         // `whole` has x in its first channels and room for x1 to x4 behind; the result goes into the first channels of
         // another such space, or of `to`.

@@ -243,8 +243,8 @@ static void gemm(const gemm_args &g, const worker &w) {
                 pack_windows(g, s, row, rows, channel, channels, terms);
                 for (int64_t j = 0; j < columns; j += tile_columns) {
                     const int64_t width = smaller(tile_columns, columns - j);
-                    for (int64_t t = 0; t < tiles_of(rows); t++) {
-                        const int64_t i = begin_of_tile(t, rows), height = begin_of_tile(t + 1, rows) - i;
+                    for (int64_t i = 0, height, left = tiles_of(rows); left > 0; i += height, left--) {
+                        height = (rows - i) / left;
                         const float *a = s.a + i * s.lda, *b = s.b + j * depth;
                         float *c = g.c + (row + i) * g.ldc + column + j;
                         if (width == tile_columns) {

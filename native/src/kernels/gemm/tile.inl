@@ -50,9 +50,8 @@ __attribute__((noinline)) static void multiply_low_tile(int64_t height, int64_t 
     multiply_tile<tile_vectors, rows>(depth, a, lda, b, c, ldc, add);
 }
 
-// Divides `rows` into as few tiles as can be, of equal height but for one row.
+// As few tiles as hold `rows`. Each takes its share of the rows that are left, so that heights differ by one at most.
 static inline int64_t tiles_of(int64_t rows) { return (rows + tile_rows - 1) / tile_rows; }
-static inline int64_t begin_of_tile(int64_t tile, int64_t rows) { return rows * tile / tiles_of(rows); }
 
 // The same for the upper left rows x columns part of a tile; `spare` holds one whole tile, and so many rows of a are
 // read.

@@ -233,10 +233,10 @@ template <class F> static void winograd_part_of(const gemm_args &g, const winogr
                     for (int64_t n = 0; n < outputs; n += tile_columns) {
                         const float *u = plan.u + p * plan.points_u + n * plan.channels;
                         float *to = plan.products + p * plan.points_m + n;
-                        for (int64_t t = 0; t < tiles_of(rows); t++) {
-                            const int64_t i = begin_of_tile(t, rows);
-                            multiply_low_tile(begin_of_tile(t + 1, rows) - i, channels, a + i * plan.lda, plan.lda, u,
-                                              to + i * plan.ldm, plan.ldm, block > 0);
+                        for (int64_t i = 0, height, left = tiles_of(rows); left > 0; i += height, left--) {
+                            height = (rows - i) / left;
+                            multiply_low_tile(height, channels, a + i * plan.lda, plan.lda, u, to + i * plan.ldm,
+                                              plan.ldm, block > 0);
                         }
                     }
                 }

@@ -3,12 +3,10 @@ package io.aquarelle;
 import io.aquarelle.model.Autoencoder;
 import io.aquarelle.model.Checkpoint;
 import io.aquarelle.model.ControlNet;
-import io.aquarelle.model.Engine;
 import io.aquarelle.model.ImageAdapter;
 import io.aquarelle.model.ModelFormatException;
 import io.aquarelle.model.ModelSpec;
 import io.aquarelle.model.SpeedUpNet;
-import io.aquarelle.model.UNet;
 import io.aquarelle.model.Weights;
 import java.io.IOException;
 import java.nio.file.Path;
@@ -21,8 +19,6 @@ final class AddOns implements AutoCloseable {
     private record AdapterFiles(Path adapter, Path encoder) {}
 
     private final Networks networks;
-    private final Engine engine;
-    private final UNet unet;
     private final Map<Path, ControlNet> controlNets = new HashMap<>();
     private final Map<Path, SpeedUpNet> speedUpNets = new HashMap<>();
     private final Map<AdapterFiles, ImageAdapter> imageAdapters = new HashMap<>();
@@ -30,8 +26,6 @@ final class AddOns implements AutoCloseable {
 
     AddOns(Networks networks) {
         this.networks = networks;
-        engine = networks.engine();
-        unet = networks.unet();
     }
 
     Autoencoder autoencoder(Path file) throws IOException {
@@ -39,7 +33,7 @@ final class AddOns implements AutoCloseable {
         if (autoencoder == null) {
             try (Checkpoint opened = Checkpoint.open(file);
                     Weights weights = Weights.of(opened)) {
-                autoencoder = Autoencoder.create(engine, weights, ModelSpec.VAE_PREFIX);
+                autoencoder = Autoencoder.create(networks.engine(), weights, ModelSpec.VAE_PREFIX);
             }
             try {
                 requireFit(autoencoder, file);
@@ -77,7 +71,7 @@ final class AddOns implements AutoCloseable {
         if (net == null) {
             try (Checkpoint opened = Checkpoint.open(file);
                     Weights weights = Weights.of(opened)) {
-                net = ControlNet.create(unet, weights);
+                net = ControlNet.create(networks.unet(), weights);
                 controlNets.put(file, net);
             }
         }
@@ -87,7 +81,7 @@ final class AddOns implements AutoCloseable {
     SpeedUpNet speedUpNet(Path file) throws IOException {
         SpeedUpNet net = speedUpNets.get(file);
         if (net == null) {
-            net = SpeedUpNet.open(unet, file);
+            net = SpeedUpNet.open(networks.unet(), file);
             speedUpNets.put(file, net);
         }
         return net;
@@ -97,7 +91,7 @@ final class AddOns implements AutoCloseable {
         var files = new AdapterFiles(file, encoder);
         ImageAdapter adapter = imageAdapters.get(files);
         if (adapter == null) {
-            adapter = ImageAdapter.open(engine, unet, file, encoder, heads);
+            adapter = ImageAdapter.open(networks.engine(), networks.unet(), file, encoder, heads);
             imageAdapters.put(files, adapter);
         }
         return adapter;

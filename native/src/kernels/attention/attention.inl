@@ -1,38 +1,37 @@
+// Attention with the scores lying on their side: queries of a panel run along the lanes, keys along the depth. So the
+// softmax needs no sums across lanes, its numerators are at once the panel that the values multiply, neither keys nor
+// values need a transpose, and heads of any width fill the tiles.
 namespace aq::AQ_ISA {
 
-constexpr int64_t fewest_queries = 192, most_queries = 384;  // of a block
-constexpr int64_t key_block = 256 / tile_columns * tile_columns;
-constexpr int64_t score_stride = key_block + 16;  // so that rows do not fall on the same cache sets
-constexpr int64_t block_floats = 160 * 1024;      // of a block's queries, scores and sums
-static_assert(fewest_queries % tile_rows == 0 && most_queries % tile_rows == 0, "query blocks are whole tiles");
+constexpr int64_t fewest_queries = 384, most_queries = 4096, query_floats = 256 * 1024;  // of a block
+constexpr int64_t most_keys = 256 / tile_rows * tile_rows, fewest_keys = 5 * tile_rows;  // of a block
+constexpr int64_t key_floats = 128 * 1024;                                                // of a block
 
 struct attention_buffers {
-    int64_t block;           // queries that are computed at once: keys and values are packed anew for each block
-    float *queries;          // [block][lda], scaled by log2(e) / sqrt(head_width)
-    float *keys;             // panels [key_block / tile_columns][head_width][tile_columns]
-    float *values;           // panels [padded width / tile_columns][key_block][tile_columns]
-    float *scores;           // [block][score_stride], then the softmax numerators
-    float *sums;             // [block][padded width], numerators times values
-    float *highest, *total;  // [block]: running maximum and denominator
-    float *zeros;            // [head_width]
-    int64_t lda, padded, size;
+    int64_t query_block, key_block;
+    float *keys, *values;    // [key_block][width], copied so that they lie close together
+    float *scores;           // [key_block][tile_columns], of one panel of queries; then the softmax numerators
+    float *queries;          // panels [query_block / tile_columns][width][tile_columns], times log2(e) / sqrt(width)
+    float *sums;             // the same shape: numerators times values
+    float *highest, *total;  // [query_block]: running maximum and denominator
+    float *zeros;            // [width]
+    int64_t size;
 };
 
 static attention_buffers attention_layout(const attention_args &t, float *scratch) {
     attention_buffers s = {};
     scratch_space space = {scratch, 0};
-    s.padded = round_up(t.head_width, lanes);
-    if (s.padded % tile_columns > lanes) s.padded = round_up(s.padded, tile_columns);
-    s.lda = round_up(t.head_width, lanes) + 16;
-    const int64_t fit = block_floats / (s.lda + score_stride + s.padded) / tile_rows * tile_rows;
-    s.block = fit < fewest_queries ? fewest_queries : smaller(fit, most_queries);
-    s.queries = space.take(s.block * s.lda);
-    s.keys = space.take(key_block * t.head_width);
-    s.values = space.take(key_block * round_up(s.padded, tile_columns));
-    s.scores = space.take(s.block * score_stride);
-    s.sums = space.take(s.block * s.padded);
-    s.highest = space.take(s.block);
-    s.total = space.take(s.block);
+    const int64_t fit = query_floats / t.head_width;
+    s.query_block = (fit < fewest_queries ? fewest_queries : smaller(fit, most_queries)) / tile_columns * tile_columns;
+    s.key_block = smaller(key_floats / t.head_width / tile_rows * tile_rows, most_keys);
+    if (s.key_block < fewest_keys) s.key_block = fewest_keys;
+    s.keys = space.take(s.key_block * t.head_width);
+    s.values = space.take(s.key_block * t.head_width);
+    s.scores = space.take(s.key_block * tile_columns);
+    s.queries = space.take(s.query_block * t.head_width);
+    s.sums = space.take(s.query_block * t.head_width);
+    s.highest = space.take(s.query_block);
+    s.total = space.take(s.query_block);
     s.zeros = space.take(t.head_width);
     s.size = space.used;
     return s;
@@ -42,58 +41,81 @@ static int64_t attention_scratch(const attention_args &t) { return attention_lay
 
 constexpr float minus_infinity = -1e30f;  // finite, so that differences of masked scores stay numbers
 
-// Rows of numerators times values, a tile of channels at a time; the last tile may be narrower.
-static inline void add_values(const attention_buffers &s, int64_t row, int64_t keys) {
-    for (int64_t c = 0; c < s.padded; c += tile_columns) {
-        const float *numerators = s.scores + row * score_stride, *values = s.values + c * key_block;
-        float *sums = s.sums + row * s.padded + c;
-        if (s.padded - c >= tile_columns) multiply_tile(keys, numerators, score_stride, values, sums, s.padded, true);
-        else multiply_tile<1>(keys, numerators, score_stride, values, sums, s.padded, true);
-    }
-}
-
-// One row of scores, which are base 2 logarithms, becomes 2^(score - highest); sums so far are rescaled when the
+// Scores of one panel, which are base 2 logarithms, become 2^(score - highest); sums so far are rescaled where the
 // maximum rises.
-static void softmax_row(const attention_buffers &s, int64_t row, int64_t keys, int64_t visible) {
-    float *score = s.scores + row * score_stride;
-    for (int64_t j = visible < 0 ? 0 : visible; j < keys; j++) score[j] = minus_infinity;
-    vf most = set1(minus_infinity);
+static void softmax_panel(float *scores, int64_t keys, int64_t width, float *sums, float *highest, float *total) {
+    constexpr int chains = 4;  // that do not wait for each other
+    vf part[chains][tile_vectors], most[tile_vectors], sum[tile_vectors], rise = set1(0.0f);
+    for (int i = 0; i < chains; i++) {
+        for (int v = 0; v < tile_vectors; v++) part[i][v] = load(highest + v * lanes);
+    }
     int64_t j = 0;
-    for (; j + lanes <= keys; j += lanes) most = max(most, load(score + j));
-    float highest = horizontal_max(most);
-    for (; j < keys; j++) highest = score[j] > highest ? score[j] : highest;
-    if (highest < s.highest[row]) highest = s.highest[row];
-
-    const vf base = set1(highest);
-    vf sum = set1(0.0f);
-    for (j = 0; j + lanes <= keys; j += lanes) {
-        const vf x = exp2_of_negative(load(score + j) - base);
-        store(score + j, x);
-        sum = sum + x;
+    for (; j + chains <= keys; j += chains) {
+        AQ_UNROLL
+        for (int i = 0; i < chains; i++) {
+            AQ_UNROLL
+            for (int v = 0; v < tile_vectors; v++) {
+                part[i][v] = max(part[i][v], load(scores + (j + i) * tile_columns + v * lanes));
+            }
+        }
     }
-    float total = horizontal_sum(sum);
-    if (j < keys) {
-        store_part(score + j, exp2_of_negative(load_part(score + j, keys - j) - base), keys - j);
-        for (; j < keys; j++) total += score[j];
+    for (; j < keys; j++) {
+        for (int v = 0; v < tile_vectors; v++) part[0][v] = max(part[0][v], load(scores + j * tile_columns + v * lanes));
     }
-    if (highest > s.highest[row]) {
-        float factor[lanes];
-        store(factor, exp2_of_negative(set1(s.highest[row]) - base));
-        s.total[row] *= factor[0];
-        float *sums = s.sums + row * s.padded;
-        for (int64_t c = 0; c < s.padded; c += lanes) store(sums + c, load(sums + c) * set1(factor[0]));
-        s.highest[row] = highest;
+    for (int v = 0; v < tile_vectors; v++) most[v] = max(max(part[0][v], part[1][v]), max(part[2][v], part[3][v]));
+    for (int v = 0; v < tile_vectors; v++) rise = max(rise, most[v] - load(highest + v * lanes));
+    if (!(horizontal_max(rise) <= 0)) {  // also where a score is no number
+        vf factor[tile_vectors];
+        for (int v = 0; v < tile_vectors; v++) {
+            factor[v] = exp2_of_negative(load(highest + v * lanes) - most[v]);
+            store(total + v * lanes, load(total + v * lanes) * factor[v]);
+            store(highest + v * lanes, most[v]);
+        }
+        for (int64_t c = 0; c < width; c++) {
+            AQ_UNROLL
+            for (int v = 0; v < tile_vectors; v++) {
+                float *to = sums + c * tile_columns + v * lanes;
+                store(to, load(to) * factor[v]);
+            }
+        }
     }
-    s.total[row] += total;
+    for (int v = 0; v < tile_vectors; v++) sum[v] = set1(0.0f);
+    for (j = 0; j < keys; j++) {
+        AQ_UNROLL
+        for (int v = 0; v < tile_vectors; v++) {
+            float *score = scores + j * tile_columns + v * lanes;
+            const vf x = exp2_of_negative(load(score) - most[v]);
+            store(score, x);
+            sum[v] = sum[v] + x;
+        }
+    }
+    for (int v = 0; v < tile_vectors; v++) store(total + v * lanes, load(total + v * lanes) + sum[v]);
 }
 
-// The first `count` columns of a panel of `keys` rows; those behind stay as they are.
-static void copy_columns(const float *from, int64_t stride, int64_t keys, int64_t count, float *panel) {
-    constexpr int64_t piece = 4;
-    for (int64_t j = 0; j < keys; j++, from += stride, panel += tile_columns) {
-        int64_t c = 0;
-        for (; c + piece <= count; c += piece) memcpy(panel + c, from + c, piece * sizeof(float));
-        for (; c < count; c++) panel[c] = from[c];
+// Hides keys behind their query: key `first_key` + j from query `first_query` + i of the panel where it comes later.
+static void hide_later_keys(float *scores, int64_t keys, int64_t first_key, int64_t first_query) {
+    for (int64_t j = 0; j < keys; j++) {
+        const int64_t hidden = smaller(first_key + j - first_query, tile_columns);
+        for (int64_t i = 0; i < hidden; i++) scores[j * tile_columns + i] = minus_infinity;
+    }
+}
+
+// out[row][c] = panel[c][row] for the first `rows` columns of a panel of `width` rows.
+static void store_across(const float *panel, int64_t width, int64_t rows, float *out, int64_t stride) {
+    int64_t c = 0;
+    for (; c + 4 <= width; c += 4) {
+        int64_t row = 0;
+        for (; row + 4 <= rows; row += 4) {
+            const float *from[4];
+            for (int i = 0; i < 4; i++) from[i] = panel + (c + i) * tile_columns + row;
+            transpose4x4(from, out + row * stride + c, stride);
+        }
+        for (; row < rows; row++) {
+            for (int i = 0; i < 4; i++) out[row * stride + c + i] = panel[(c + i) * tile_columns + row];
+        }
+    }
+    for (; c < width; c++) {
+        for (int64_t row = 0; row < rows; row++) out[row * stride + c] = panel[c * tile_columns + row];
     }
 }
 
@@ -105,68 +127,74 @@ static void attend(const attention_args &t, const attention_buffers &s, const vo
     const float *k = t.k + batch * t.keys * stride + head * width;
     const float *v = t.v + batch * t.keys * stride + head * width;
     float *out = t.out + (batch * t.queries + first_query) * stride + head * width;
-    const auto row_or_zeros = [&](const float *base, int64_t row, int64_t rows) {
-        return row < rows ? base + row * stride : s.zeros;
-    };
+    const int64_t padded = round_up(queries, tile_columns);
 
     const vf scale = set1(1.44269504f / sqrtf((float)width));
-    for (int64_t i = 0; i < round_up(queries, tile_rows); i++) {
-        const float *from = row_or_zeros(q, i, queries);
-        float *to = s.queries + i * s.lda;
-        int64_t c = 0;
-        for (; c + lanes <= width; c += lanes) store(to + c, load(from + c) * scale);
-        if (c < width) store_part(to + c, load_part(from + c, width - c) * scale, width - c);
+    for (int64_t i = 0; i < padded; i += tile_columns) {
+        const float *rows[tile_columns];
+        for (int64_t n = 0; n < tile_columns; n++) rows[n] = i + n < queries ? q + (i + n) * stride : s.zeros;
+        float *panel = s.queries + i * width;
+        pack_rows<tile_columns>(rows, width, panel);
+        for (int64_t c = 0; c < width * tile_columns; c += lanes) store(panel + c, load(panel + c) * scale);
     }
-    for (int64_t i = 0; i < queries; i++) {
+    for (int64_t i = 0; i < padded; i++) {
         s.highest[i] = minus_infinity;
         s.total[i] = 0;
     }
-    memset(s.sums, 0, (size_t)(s.block * s.padded) * sizeof(float));
+    memset(s.sums, 0, (size_t)(padded * width) * sizeof(float));
 
     const int64_t last_key = t.causal ? smaller(t.keys, first_query + queries) : t.keys;
-    for (int64_t first = 0; first < last_key; first += key_block) {
-        if (cancel && *cancel) return;
-        const int64_t keys = smaller(key_block, last_key - first);
-        for (int64_t j = 0; j < keys; j += tile_columns) {
-            const float *rows[tile_columns];
-            for (int64_t n = 0; n < tile_columns; n++) rows[n] = row_or_zeros(k + first * stride, j + n, keys);
-            pack_rows<tile_columns>(rows, width, s.keys + j * width);
+    for (int64_t first = 0; first < last_key; first += s.key_block) {
+        const int64_t keys = smaller(s.key_block, last_key - first);
+        for (int64_t j = 0; j < keys; j++) {
+            memcpy(s.keys + j * width, k + (first + j) * stride, (size_t)width * sizeof(float));
+            memcpy(s.values + j * width, v + (first + j) * stride, (size_t)width * sizeof(float));
         }
-        for (int64_t c = 0; c < width; c += tile_columns) {
-            copy_columns(v + first * stride + c, stride, keys, smaller(tile_columns, width - c),
-                         s.values + c * key_block);
-        }
-        for (int64_t j = 0; j < keys; j += tile_columns) {
-            for (int64_t i = 0; i < queries; i += tile_rows) {
-                multiply_tile(width, s.queries + i * s.lda, s.lda, s.keys + j * width, s.scores + i * score_stride + j,
-                              score_stride, false);
+        for (int64_t i = 0; i < padded; i += tile_columns) {
+            if (cancel && *cancel) return;
+            for (int64_t j = 0, height, rest = tiles_of(keys); rest > 0; j += height, rest--) {
+                height = (keys - j) / rest;
+                multiply_low_tile(height, width, s.keys + j * width, width, s.queries + i * width,
+                                  s.scores + j * tile_columns, tile_columns, false);
+            }
+            if (t.causal) hide_later_keys(s.scores, keys, first, first_query + i);
+            float *sums = s.sums + i * width;
+            softmax_panel(s.scores, keys, width, sums, s.highest + i, s.total + i);
+            for (int64_t c = 0, height, rest = tiles_of(width); rest > 0; c += height, rest--) {
+                height = (width - c) / rest;
+                multiply_low_tile<left::by_depth>(height, keys, s.values + c, width, s.scores, sums + c * tile_columns,
+                                                  tile_columns, true);
             }
         }
-        for (int64_t i = 0; i < queries; i++) {
-            softmax_row(s, i, keys, t.causal ? first_query + i + 1 - first : keys);
-        }
-        for (int64_t i = 0; i < queries; i += tile_rows) {
-            add_values(s, i, keys);
-        }
     }
-    for (int64_t i = 0; i < queries; i++) {
-        const float share = 1.0f / s.total[i];
-        for (int64_t c = 0; c < width; c++) out[i * stride + c] = s.sums[i * s.padded + c] * share;
+    for (int64_t i = 0; i < padded; i += tile_columns) {
+        float *sums = s.sums + i * width;
+        vf share[tile_vectors];
+        for (int n = 0; n < tile_vectors; n++) share[n] = set1(1.0f) / load(s.total + i + n * lanes);
+        for (int64_t c = 0; c < width; c++) {
+            AQ_UNROLL
+            for (int n = 0; n < tile_vectors; n++) {
+                float *to = sums + c * tile_columns + n * lanes;
+                store(to, load(to) * share[n]);
+            }
+        }
+        store_across(sums, width, smaller(tile_columns, queries - i), out + i * stride, stride);
     }
 }
 
 static void attention(const attention_args &t, const worker &w) {
     const attention_buffers s = attention_layout(t, w.scratch);
     memset(s.zeros, 0, (size_t)t.head_width * sizeof(float));
-    memset(s.values, 0, (size_t)(key_block * round_up(s.padded, tile_columns)) * sizeof(float));
-    // Blocks of equal size, and enough of them to keep all threads busy.
-    int64_t blocks = (t.queries + s.block - 1) / s.block;
-    while (t.batch * t.heads * blocks < 3 * w.count && t.queries > blocks * fewest_queries / 2) blocks++;
+    // Whole panels in blocks of equal size, and enough of them to keep all threads busy.
+    const int64_t panels = (t.queries + tile_columns - 1) / tile_columns;
+    int64_t blocks = (t.queries + s.query_block - 1) / s.query_block;
+    while (t.batch * t.heads * blocks < 3 * w.count && blocks < panels) blocks++;
     const int64_t items = t.batch * t.heads * blocks;
     for (int64_t item = items * w.index / w.count; item < items * (w.index + 1) / w.count; item++) {
         if (w.cancel && *w.cancel) return;
         const int64_t head = item / blocks, block = item % blocks;
-        const int64_t first = t.queries * block / blocks, end = t.queries * (block + 1) / blocks;
+        const int64_t first = panels * block / blocks * tile_columns;
+        const int64_t end = smaller(panels * (block + 1) / blocks * tile_columns, t.queries);
         attend(t, s, w.cancel, head / t.heads, head % t.heads, first, end - first);
     }
 }

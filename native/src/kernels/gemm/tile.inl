@@ -3,9 +3,13 @@ namespace aq::AQ_ISA {
 
 constexpr int tile_columns = tile_vectors * lanes;
 
-// c[i][j] (+)= sum_k a[i][k] b[k][j] for `rows` rows and the first `vectors` vectors of a tile's columns: rows of a are
-// `lda` floats apart, b is a panel. Each value of a is broadcast, so rows need no packing beyond lying close together.
-template <int vectors = tile_vectors, int rows = tile_rows>
+// How a tile reads its left side: each row's values side by side, or each k's.
+enum class left { by_row, by_depth };
+
+// c[i][j] (+)= sum_k a[i][k] b[k][j] for `rows` rows and the first `vectors` vectors of a tile's columns. Rows of a are
+// `lda` floats apart or, by depth, next to each other with `lda` floats from k to k; b is a panel. Each value of a is
+// broadcast, so a needs no packing beyond lying close together.
+template <int vectors = tile_vectors, int rows = tile_rows, left order = left::by_row>
 static inline void multiply_tile(int64_t depth, const float *a, int64_t lda, const float *b, float *c, int64_t ldc,
                                  bool add) {
     vf sum[rows][vectors];
@@ -23,12 +27,16 @@ static inline void multiply_tile(int64_t depth, const float *a, int64_t lda, con
         for (int j = 0; j < vectors; j++) column[j] = load(b + j * lanes);
         AQ_UNROLL
         for (int i = 0; i < rows; i++) {
-            const vf row = set1(third[i / 3][i % 3 * lda]);
+            const vf row = set1(order == left::by_row ? third[i / 3][i % 3 * lda] : a[i]);
             AQ_UNROLL
             for (int j = 0; j < vectors; j++) sum[i][j] = fma(row, column[j], sum[i][j]);
         }
-        AQ_UNROLL
-        for (int i = 0; i < rows; i += 3) third[i / 3]++;
+        if constexpr (order == left::by_row) {
+            AQ_UNROLL
+            for (int i = 0; i < rows; i += 3) third[i / 3]++;
+        } else {
+            a += lda;
+        }
     }
     AQ_UNROLL
     for (int i = 0; i < rows; i++) {
@@ -41,13 +49,13 @@ static inline void multiply_tile(int64_t depth, const float *a, int64_t lda, con
 }
 
 // The same for `height` rows, 1 to tile_rows. Not inlined: it holds a loop for each height.
-template <int rows = tile_rows>
+template <left order = left::by_row, int rows = tile_rows>
 __attribute__((noinline)) static void multiply_low_tile(int64_t height, int64_t depth, const float *a, int64_t lda,
                                                         const float *b, float *c, int64_t ldc, bool add) {
     if constexpr (rows > 1) {
-        if (height < rows) return multiply_low_tile<rows - 1>(height, depth, a, lda, b, c, ldc, add);
+        if (height < rows) return multiply_low_tile<order, rows - 1>(height, depth, a, lda, b, c, ldc, add);
     }
-    multiply_tile<tile_vectors, rows>(depth, a, lda, b, c, ldc, add);
+    multiply_tile<tile_vectors, rows, order>(depth, a, lda, b, c, ldc, add);
 }
 
 // As few tiles as hold `rows`. Each takes its share of the rows that are left, so that heights differ by one at most.

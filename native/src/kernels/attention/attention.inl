@@ -5,7 +5,7 @@ namespace aq::AQ_ISA {
 
 constexpr int64_t fewest_queries = 384, most_queries = 4096, query_floats = 256 * 1024;  // of a block
 constexpr int64_t most_keys = 256 / tile_rows * tile_rows, fewest_keys = 5 * tile_rows;  // of a block
-constexpr int64_t key_floats = 128 * 1024;                                                // of a block
+constexpr int64_t key_floats = 128 * 1024;                                               // of a block
 
 struct attention_buffers {
     int64_t query_block, key_block;
@@ -60,7 +60,8 @@ static void softmax_panel(float *scores, int64_t keys, int64_t width, float *sum
         }
     }
     for (; j < keys; j++) {
-        for (int v = 0; v < tile_vectors; v++) part[0][v] = max(part[0][v], load(scores + j * tile_columns + v * lanes));
+        for (int v = 0; v < tile_vectors; v++)
+            part[0][v] = max(part[0][v], load(scores + j * tile_columns + v * lanes));
     }
     for (int v = 0; v < tile_vectors; v++) most[v] = max(max(part[0][v], part[1][v]), max(part[2][v], part[3][v]));
     for (int v = 0; v < tile_vectors; v++) rise = max(rise, most[v] - load(highest + v * lanes));

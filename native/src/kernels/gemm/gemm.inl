@@ -38,10 +38,10 @@ struct gemm_buffers {
     float *a;         // [row_block][lda]: windows of a block of rows
     float *b;         // panels [columns / tile_columns][depth][tile_columns]
     float *expanded;  // a piece of one row of weights
-    float *row;       // [tile_columns][depth]: the rows of a panel before it is transposed
+    float *row;       // [tile_columns][ldrow]: the rows of a panel before it is transposed
     float *zeros;     // [depth]
     float *spare;     // one tile
-    int64_t lda, size;
+    int64_t lda, ldrow, size;
 };
 
 static gemm_buffers gemm_layout(const gemm_args &g, float *scratch) {
@@ -52,7 +52,8 @@ static gemm_buffers gemm_layout(const gemm_args &g, float *scratch) {
     s.a = space.take(row_block * s.lda);
     s.b = space.take(round_up(column_block, tile_columns) * depth);
     s.expanded = space.take(depth + 2 * longest_block);
-    s.row = space.take(tile_columns * depth);
+    s.ldrow = depth + 2 * longest_block + 16;
+    s.row = space.take(tile_columns * s.ldrow);
     s.zeros = space.take(depth);
     s.spare = space.take(tile_rows * tile_columns);
     s.size = space.used;
@@ -92,6 +93,16 @@ static rectangle own_part(int64_t rows, int64_t row_step, int64_t columns, int64
             cut(column_steps, j, across, column_step, columns), cut(column_steps, j + 1, across, column_step, columns)};
 }
 
+// Asks for the weights of one output that are packed a panel later: what `expand_range` reads of row `row`. Short
+// pieces of far rows are nothing that a processor would foresee.
+static inline void prefetch_range(const stored_matrix &m, int64_t row, int64_t first, int64_t count) {
+    if (row >= m.rows) return;
+    const uint8_t *from = m.data + row * m.row_bytes;
+    for (int64_t at = first * m.row_bytes / m.cols; at < (first + count) * m.row_bytes / m.cols; at += 64) {
+        prefetch(from + at);
+    }
+}
+
 // Panels of weights for `columns` outputs and `channels` input channels, k running over (tap, channel), then over the
 // first `terms` terms.
 static void pack_weights(const gemm_args &g, const gemm_buffers &s, int64_t column, int64_t columns, int64_t channel,
@@ -105,16 +116,17 @@ static void pack_weights(const gemm_args &g, const gemm_buffers &s, int64_t colu
                 rows[n] = s.zeros;
                 continue;
             }
-            float *to = s.row + n * depth;
+            prefetch_range(g.weights, column + j + n + tile_columns, channel * t, product_depth);
+            float *to = s.row + n * s.ldrow;
             rows[n] = to;
+            if (t == 1 && terms == 0) {
+                rows[n] = expand_range(g.weights, column + j + n, channel, channels, to);
+                continue;
+            }
             if (product_depth > 0) {
                 const float *from = expand_range(g.weights, column + j + n, channel * t, product_depth, s.expanded);
-                if (t == 1) {
-                    memcpy(to, from, (size_t)product_depth * sizeof(float));
-                } else {
-                    for (int64_t tap = 0; tap < t; tap++) {
-                        for (int64_t c = 0; c < channels; c++) to[tap * channels + c] = from[c * t + tap];
-                    }
+                for (int64_t tap = 0; tap < t; tap++) {
+                    for (int64_t c = 0; c < channels; c++) to[tap * channels + c] = from[c * t + tap];
                 }
                 to += product_depth;
             }
@@ -217,6 +229,23 @@ static void finish(const gemm_args &g, int64_t row, int64_t rows, int64_t column
     }
 }
 
+// Bias and residual on a whole tile of finished sums that are still in registers; nothing else may be asked for.
+struct add_bias_and_residual {
+    const float *bias;      // of the tile's first column, or NULL
+    const float *residual;  // of its first row and column, or NULL
+    int64_t ldr;
+
+    vf operator()(int i, int j, vf sum) const {
+        if (bias) sum = sum + load(bias + j * lanes);
+        if (residual) sum = sum + load(residual + i * ldr + j * lanes);
+        return sum;
+    }
+};
+
+static inline add_bias_and_residual tile_terms(const gemm_args &g, int64_t row, int64_t column) {
+    return {g.bias ? g.bias + column : nullptr, g.residual ? g.residual + row * g.ldr + column : nullptr, g.ldr};
+}
+
 static void gemm(const gemm_args &g, const worker &w) {
     // In multiply-add vectors for each k: the products, rows packed once for each column block, weights expanded once.
     const rectangle own = own_part(g.rows, tile_rows, g.weights.rows, tile_columns, w, [](double rows, double columns) {
@@ -236,25 +265,30 @@ static void gemm(const gemm_args &g, const worker &w) {
             const bool add = channel > 0;
             const int64_t terms = last ? g.term_count : 0;
             const int64_t depth = channels * taps(g) + (last ? term_depth(g) : 0);
+            const bool in_registers = last && g.act == activation::none && g.gain == 1 && g.image_bias == nullptr;
             pack_weights(g, s, column, columns, channel, channels, terms);
             for (int64_t row = own.row; row < own.row_end; row += row_block) {
                 if (w.cancel && *w.cancel) return;
                 const int64_t rows = smaller(row_block, own.row_end - row);
                 pack_windows(g, s, row, rows, channel, channels, terms);
-                for (int64_t j = 0; j < columns; j += tile_columns) {
-                    const int64_t width = smaller(tile_columns, columns - j);
-                    for (int64_t i = 0, height, left = tiles_of(rows); left > 0; i += height, left--) {
-                        height = (rows - i) / left;
+                for (int64_t i = 0, height, left = tiles_of(rows); left > 0; i += height, left--) {
+                    height = (rows - i) / left;
+                    for (int64_t j = 0; j < columns; j += tile_columns) {
+                        const int64_t width = smaller(tile_columns, columns - j);
                         const float *a = s.a + i * s.lda, *b = s.b + j * depth;
                         float *c = g.c + (row + i) * g.ldc + column + j;
-                        if (width == tile_columns) {
-                            multiply_low_tile(height, depth, a, s.lda, b, c, g.ldc, add);
-                        } else {
+                        if (width < tile_columns) {
                             multiply_narrow_tile(depth, a, s.lda, b, c, g.ldc, add, height, width, s.spare);
+                            if (in_registers) finish(g, row + i, height, column + j, width);
+                        } else if (in_registers) {
+                            multiply_low_tile(height, depth, a, s.lda, b, c, g.ldc, add,
+                                              tile_terms(g, row + i, column + j));
+                        } else {
+                            multiply_low_tile(height, depth, a, s.lda, b, c, g.ldc, add);
                         }
                     }
                 }
-                if (last) finish(g, row, rows, column, columns);
+                if (last && !in_registers) finish(g, row, rows, column, columns);
             }
         }
     }

@@ -3,15 +3,19 @@ namespace aq::AQ_ISA {
 
 constexpr int tile_columns = tile_vectors * lanes;
 
+struct as_it_is {
+    vf operator()(int, int, vf sum) const { return sum; }
+};
+
 // How a tile reads its left side: each row's values side by side, or each k's.
 enum class left { by_row, by_depth };
 
 // c[i][j] (+)= sum_k a[i][k] b[k][j] for `rows` rows and the first `vectors` vectors of a tile's columns. Rows of a are
 // `lda` floats apart or, by depth, next to each other with `lda` floats from k to k; b is a panel. Each value of a is
-// broadcast, so a needs no packing beyond lying close together.
-template <int vectors = tile_vectors, int rows = tile_rows, left order = left::by_row>
+// broadcast, so a needs no packing beyond lying close together. What is stored is finish(i, j, sum) for each vector.
+template <int vectors = tile_vectors, int rows = tile_rows, left order = left::by_row, class Finish>
 static inline void multiply_tile(int64_t depth, const float *a, int64_t lda, const float *b, float *c, int64_t ldc,
-                                 bool add) {
+                                 bool add, const Finish &finish) {
     vf sum[rows][vectors];
     AQ_UNROLL
     for (int i = 0; i < rows; i++) {
@@ -43,19 +47,22 @@ static inline void multiply_tile(int64_t depth, const float *a, int64_t lda, con
         AQ_UNROLL
         for (int j = 0; j < vectors; j++) {
             float *to = c + i * ldc + j * lanes;
-            store(to, add ? load(to) + sum[i][j] : sum[i][j]);
+            store(to, finish(i, j, add ? load(to) + sum[i][j] : sum[i][j]));
         }
     }
 }
 
 // The same for `height` rows, 1 to tile_rows. Not inlined: it holds a loop for each height.
-template <left order = left::by_row, int rows = tile_rows>
+template <left order = left::by_row, class Finish = as_it_is, int rows = tile_rows>
 __attribute__((noinline)) static void multiply_low_tile(int64_t height, int64_t depth, const float *a, int64_t lda,
-                                                        const float *b, float *c, int64_t ldc, bool add) {
+                                                        const float *b, float *c, int64_t ldc, bool add,
+                                                        const Finish &finish = {}) {
     if constexpr (rows > 1) {
-        if (height < rows) return multiply_low_tile<order, rows - 1>(height, depth, a, lda, b, c, ldc, add);
+        if (height < rows) {
+            return multiply_low_tile<order, Finish, rows - 1>(height, depth, a, lda, b, c, ldc, add, finish);
+        }
     }
-    multiply_tile<tile_vectors, rows, order>(depth, a, lda, b, c, ldc, add);
+    multiply_tile<tile_vectors, rows, order>(depth, a, lda, b, c, ldc, add, finish);
 }
 
 // As few tiles as hold `rows`. Each takes its share of the rows that are left, so that heights differ by one at most.
@@ -65,7 +72,7 @@ static inline int64_t tiles_of(int64_t rows) { return (rows + tile_rows - 1) / t
 // read.
 static inline void multiply_narrow_tile(int64_t depth, const float *a, int64_t lda, const float *b, float *c,
                                         int64_t ldc, bool add, int64_t rows, int64_t columns, float *spare) {
-    multiply_tile(depth, a, lda, b, spare, tile_columns, false);
+    multiply_tile(depth, a, lda, b, spare, tile_columns, false, as_it_is());
     for (int64_t i = 0; i < rows; i++) {
         for (int64_t j = 0; j < columns; j++) {
             const float x = spare[i * tile_columns + j];

@@ -7,6 +7,13 @@
 
 namespace aq::AQ_ISA {
 
+// Asks for a cache line that is needed soon, if there is such an address.
+static inline void prefetch([[maybe_unused]] const void *p) {
+#if defined(__GNUC__)
+    __builtin_prefetch(p);
+#endif
+}
+
 static inline int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 static inline int64_t round_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
 

@@ -152,6 +152,7 @@ static inline void read_pixel(const gemm_args &g, int64_t image, int64_t pixel, 
     for (int64_t c = 0; c < channels; c += lanes) {
         const int64_t n = smaller(lanes, channels - c);
         const auto read = [&](const float *p) { return n == lanes ? load(p + c) : load_part(p + c, n); };
+        prefetch(from + c + 4 * g.lda);
         vf x = fma(read(from), read(scale), read(offset));
         if (g.silu) x = silu(x);
         if (n == lanes) store(to + c, x);

@@ -7,12 +7,17 @@ struct as_it_is {
     vf operator()(int, int, vf sum) const { return sum; }
 };
 
+struct as_it_is_looking_ahead : as_it_is {
+    const float *ahead;
+};
+
 // How a tile reads its left side: each row's values side by side, or each k's.
 enum class left { by_row, by_depth };
 
 // c[i][j] (+)= sum_k a[i][k] b[k][j] for `rows` rows and the first `vectors` vectors of a tile's columns. Rows of a are
 // `lda` floats apart or, by depth, next to each other with `lda` floats from k to k; b is a panel. Each value of a is
-// broadcast, so a needs no packing beyond lying close together. What is stored is finish(i, j, sum) for each vector.
+// broadcast, so a needs no packing beyond lying close together. What is stored is finish(i, j, sum) for each vector;
+// meanwhile each k asks for one cache line of what is needed next, from finish.ahead on.
 template <int vectors = tile_vectors, int rows = tile_rows, left order = left::by_row, class Finish>
 static inline void multiply_tile(int64_t depth, const float *a, int64_t lda, const float *b, float *c, int64_t ldc,
                                  bool add, const Finish &finish) {
@@ -29,6 +34,7 @@ static inline void multiply_tile(int64_t depth, const float *a, int64_t lda, con
         vf column[vectors];
         AQ_UNROLL
         for (int j = 0; j < vectors; j++) column[j] = load(b + j * lanes);
+        if constexpr (requires { finish.ahead; }) prefetch(finish.ahead + k * 16);
         AQ_UNROLL
         for (int i = 0; i < rows; i++) {
             const vf row = set1(order == left::by_row ? third[i / 3][i % 3 * lda] : a[i]);

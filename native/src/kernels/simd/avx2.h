@@ -20,6 +20,7 @@ static inline vf operator+(vf a, vf b) { return {_mm256_add_ps(a.v, b.v)}; }
 static inline vf operator-(vf a, vf b) { return {_mm256_sub_ps(a.v, b.v)}; }
 static inline vf operator*(vf a, vf b) { return {_mm256_mul_ps(a.v, b.v)}; }
 static inline vf operator/(vf a, vf b) { return {_mm256_div_ps(a.v, b.v)}; }
+static inline vf reciprocal(vf a) { return set1(1.0f) / a; }
 static inline vf fma(vf a, vf b, vf c) { return {_mm256_fmadd_ps(a.v, b.v, c.v)}; }
 static inline vf max(vf a, vf b) { return {_mm256_max_ps(a.v, b.v)}; }
 static inline vf min(vf a, vf b) { return {_mm256_min_ps(a.v, b.v)}; }

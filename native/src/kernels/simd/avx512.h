@@ -20,6 +20,11 @@ static inline vf operator+(vf a, vf b) { return {_mm512_add_ps(a.v, b.v)}; }
 static inline vf operator-(vf a, vf b) { return {_mm512_sub_ps(a.v, b.v)}; }
 static inline vf operator*(vf a, vf b) { return {_mm512_mul_ps(a.v, b.v)}; }
 static inline vf operator/(vf a, vf b) { return {_mm512_div_ps(a.v, b.v)}; }
+// 1 / a for finite a: 14 bits, doubled by a step of Newton's. A division takes four times as long.
+static inline vf reciprocal(vf a) {
+    const __m512 y = _mm512_rcp14_ps(a.v);
+    return {_mm512_fmadd_ps(y, _mm512_fnmadd_ps(a.v, y, _mm512_set1_ps(1.0f)), y)};
+}
 static inline vf fma(vf a, vf b, vf c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
 static inline vf max(vf a, vf b) { return {_mm512_max_ps(a.v, b.v)}; }
 static inline vf min(vf a, vf b) { return {_mm512_min_ps(a.v, b.v)}; }

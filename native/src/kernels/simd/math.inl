@@ -7,12 +7,14 @@
 
 namespace aq::AQ_ISA {
 
-// Asks for a cache line that is needed soon, if there is such an address.
-static inline void prefetch([[maybe_unused]] const void *p) {
+// Ask for a cache line that is needed soon, to be read or to be written; any address will do.
 #if defined(__GNUC__)
-    __builtin_prefetch(p);
+static inline void prefetch(const void *p) { __builtin_prefetch(p, 0, 2); }
+static inline void prefetch_to_write(const void *p) { __builtin_prefetch(p, 1, 2); }
+#else
+static inline void prefetch(const void *) {}
+static inline void prefetch_to_write(const void *) {}
 #endif
-}
 
 static inline int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 static inline int64_t round_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
@@ -86,13 +88,13 @@ static inline vf exp2_of_negative(vf x) {
     return halved(p, n);
 }
 
-static inline vf sigmoid(vf x) { return set1(1.0f) / (set1(1.0f) + exp(set1(0.0f) - x)); }
+static inline vf sigmoid(vf x) { return reciprocal(set1(1.0f) + exp(set1(0.0f) - x)); }
 static inline vf silu(vf x) { return x * sigmoid(x); }
 static inline vf quick_gelu(vf x) { return x * sigmoid(set1(1.702f) * x); }
 
 // erf(x) = 1 - (a1 t + ... + a5 t^5) e^(-x^2), t = 1 / (1 + p |x|): Abramowitz and Stegun 7.1.26, error <= 1.5e-7.
 static inline vf erf(vf x) {
-    const vf z = abs(x), t = set1(1.0f) / fma(set1(0.3275911f), z, set1(1.0f));
+    const vf z = abs(x), t = reciprocal(fma(set1(0.3275911f), z, set1(1.0f)));
     vf p = set1(1.061405429f);
     p = fma(p, t, set1(-1.453152027f));
     p = fma(p, t, set1(1.421413741f));

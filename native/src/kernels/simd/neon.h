@@ -20,6 +20,7 @@ static inline vf operator+(vf a, vf b) { return {vaddq_f32(a.v, b.v)}; }
 static inline vf operator-(vf a, vf b) { return {vsubq_f32(a.v, b.v)}; }
 static inline vf operator*(vf a, vf b) { return {vmulq_f32(a.v, b.v)}; }
 static inline vf operator/(vf a, vf b) { return {vdivq_f32(a.v, b.v)}; }
+static inline vf reciprocal(vf a) { return set1(1.0f) / a; }
 static inline vf fma(vf a, vf b, vf c) { return {vfmaq_f32(c.v, a.v, b.v)}; }
 static inline vf max(vf a, vf b) { return {vmaxq_f32(a.v, b.v)}; }
 static inline vf min(vf a, vf b) { return {vminq_f32(a.v, b.v)}; }

@@ -26,6 +26,7 @@ static inline vf operator+(vf a, vf b) { return {a.v + b.v}; }
 static inline vf operator-(vf a, vf b) { return {a.v - b.v}; }
 static inline vf operator*(vf a, vf b) { return {a.v * b.v}; }
 static inline vf operator/(vf a, vf b) { return {a.v / b.v}; }
+static inline vf reciprocal(vf a) { return set1(1.0f) / a; }
 static inline vf fma(vf a, vf b, vf c) { return {a.v * b.v + c.v}; }
 static inline vf max(vf a, vf b) { return {a.v > b.v ? a.v : b.v}; }
 static inline vf min(vf a, vf b) { return {a.v < b.v ? a.v : b.v}; }

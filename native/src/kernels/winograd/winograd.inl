@@ -10,7 +10,7 @@ namespace aq::AQ_ISA {
 
 constexpr int64_t winograd_channels = 160;         // of the largest block of the sum
 constexpr int64_t winograd_outputs = 32;           // of a group
-constexpr int64_t longest_strip = 120;             // tiles
+constexpr int64_t longest_strip = 132;             // tiles
 constexpr int64_t strip_floats = 3 * 1024 * 1024;  // of a strip's transformed input
 static_assert(longest_strip % tile_rows == 0 && winograd_outputs % lanes == 0, "strips and groups are whole tiles");
 
@@ -29,7 +29,7 @@ template <class F> struct winograd_plan {
     int64_t tiles_down, tiles_across, tiles, strip, blocks, lda, ldm, points_a, points_u, points_m;
     float *patch;          // [size][pixels of a row of tiles][pixel]
     float *a;              // [blocks][points][strip][lda]: transformed input
-    float *filters;        // [channels * 9][tile_columns]: filters of a panel before the transform
+    float *filters;        // [channels * 9][tile_columns]: some filters of a panel before the transform
     float *u;              // [points][panels][channels][tile_columns]: transformed filters of a group
     float *products;       // [points][strip][ldm]
     gemm_buffers weights;  // for expanding
@@ -59,8 +59,9 @@ template <class F> struct winograd_plan {
         u = space.take(points * points_u);
         products = space.take(points * points_m);
         weights = {};
-        weights.expanded = space.take(channels * 9 + 2 * longest_block);
-        weights.row = space.take(tile_columns * channels * 9);
+        // By half a page from row to row they would fall on few cache sets.
+        weights.ldrow = (g.weights.block > 16 ? channels * 9 + 2 * longest_block : 16 * 9) + 16;
+        weights.row = space.take(tile_columns * weights.ldrow);
         weights.zeros = space.take(channels * 9);
         floats = space.used;
     }
@@ -89,6 +90,8 @@ template <class F>
 static void transform_input(const gemm_args &g, const winograd_part &part, const winograd_plan<F> &plan, int64_t first,
                             int64_t last) {
     constexpr int size = F::points;
+    const int64_t points_a = plan.points_a,
+                  pixel = plan.pixel;  // stores might change those of the plan, for a compiler
     for (int64_t tile = first; tile < last;) {
         const int64_t row = tile / plan.tiles_across, x = tile % plan.tiles_across;
         const int64_t end = smaller(plan.tiles_across, x + last - tile), width = (end - x - 1) * F::outputs + size;
@@ -104,14 +107,15 @@ static void transform_input(const gemm_args &g, const winograd_part &part, const
                     AQ_UNROLL
                     for (int y = 0; y < size; y++) {
                         AQ_UNROLL
-                        for (int k = 0; k < size; k++) d[y * size + k] = load(from + (y * width + k) * plan.pixel + c);
+                        for (int k = 0; k < size; k++) d[y * size + k] = load(from + (y * width + k) * pixel + c);
                     }
                     AQ_UNROLL
                     for (int y = 0; y < size; y++) F::input(d + y * size, 1, t + y * size);
                     AQ_UNROLL
                     for (int k = 0; k < size; k++) F::input(t + k, size, d + k);
+                    float *point = to + c;
                     AQ_UNROLL
-                    for (int p = 0; p < size * size; p++) store(to + p * plan.points_a + c, d[p]);
+                    for (int p = 0; p < size * size; p++, point += points_a) store(point, d[p]);
                 }
             }
         }
@@ -126,49 +130,48 @@ static inline void taps_of_parity(const vf *taps, int step, bool odd, vf *pair, 
     pair[pair_step] = odd ? taps[2 * step] : taps[step] + taps[2 * step];
 }
 
-// Transforms the filters of `outputs` outputs from `output` for one block of channels into panels of `plan.u`.
+// Transforms the filters of `outputs` outputs from `output` for one block of channels into panels of `plan.u`, a few
+// channels at a time (or as many as whole quantised blocks hold), so that what lies between stays in the first cache.
 template <class F>
 static void transform_filters(const gemm_args &g, const winograd_part &part, const winograd_plan<F> &plan,
                               int64_t output, int64_t outputs, int64_t channel, int64_t channels) {
     constexpr int size = F::points, r = F::taps;
+    const int64_t points_u = plan.points_u, piece = g.weights.block > 16 ? g.weights.block : 16;
     for (int64_t n = 0; n < outputs; n += tile_columns) {
-        const float *rows[tile_columns];
-        for (int64_t i = 0; i < tile_columns; i++) {
-            if (n + i >= outputs) {
-                rows[i] = plan.weights.zeros;
-                continue;
+        for (int64_t first = 0; first < channels; first += piece) {
+            const int64_t last = smaller(first + piece, channels), values = (last - first) * 9;
+            const float *rows[tile_columns];
+            for (int64_t i = 0; i < tile_columns; i++) {
+                rows[i] = n + i < outputs ? expand_range(g.weights, output + n + i, (channel + first) * 9, values,
+                                                         plan.weights.row + i * plan.weights.ldrow)
+                                          : plan.weights.zeros;
             }
-            float *to = plan.weights.row + i * plan.channels * 9;
-            const float *from =
-                expand_range(g.weights, output + n + i, channel * 9, channels * 9, plan.weights.expanded);
-            memcpy(to, from, (size_t)channels * 9 * sizeof(float));
-            rows[i] = to;
-        }
-        pack_rows<tile_columns>(rows, channels * 9, plan.filters);
-        for (int64_t c = 0; c < channels; c++) {
-            for (int v = 0; v < tile_vectors; v++) {
-                const float *from = plan.filters + c * 9 * tile_columns + v * lanes;
-                float *to = plan.u + n * plan.channels + c * tile_columns + v * lanes;
-                vf taps[9], filter[r * r], t[r * size], u[size * size];
-                AQ_UNROLL
-                for (int k = 0; k < 9; k++) taps[k] = load(from + k * tile_columns);
-                if constexpr (r == 2) {
-                    vf rows_of_pairs[6];
+            pack_rows<tile_columns>(rows, values, plan.filters);
+            for (int64_t c = first; c < last; c++) {
+                for (int v = 0; v < tile_vectors; v++) {
+                    const float *from = plan.filters + (c - first) * 9 * tile_columns + v * lanes;
+                    float *to = plan.u + n * plan.channels + c * tile_columns + v * lanes;
+                    vf taps[9], filter[r * r], t[r * size], u[size * size];
                     AQ_UNROLL
-                    for (int y = 0; y < 3; y++)
-                        taps_of_parity(taps + 3 * y, 1, part.first_x == 1, rows_of_pairs + 2 * y, 1);
+                    for (int k = 0; k < 9; k++) taps[k] = load(from + k * tile_columns);
+                    if constexpr (r == 2) {
+                        vf pairs[6];
+                        AQ_UNROLL
+                        for (int y = 0; y < 3; y++)
+                            taps_of_parity(taps + 3 * y, 1, part.first_x == 1, pairs + 2 * y, 1);
+                        AQ_UNROLL
+                        for (int x = 0; x < 2; x++) taps_of_parity(pairs + x, 2, part.first_y == 1, filter + x, 2);
+                    } else {
+                        AQ_UNROLL
+                        for (int k = 0; k < 9; k++) filter[k] = taps[k];
+                    }
                     AQ_UNROLL
-                    for (int x = 0; x < 2; x++) taps_of_parity(rows_of_pairs + x, 2, part.first_y == 1, filter + x, 2);
-                } else {
+                    for (int y = 0; y < r; y++) F::filter(filter + y * r, 1, t + y * size, 1);
                     AQ_UNROLL
-                    for (int k = 0; k < 9; k++) filter[k] = taps[k];
+                    for (int x = 0; x < size; x++) F::filter(t + x, size, u + x, size);
+                    AQ_UNROLL
+                    for (int p = 0; p < size * size; p++, to += points_u) store(to, u[p]);
                 }
-                AQ_UNROLL
-                for (int y = 0; y < r; y++) F::filter(filter + y * r, 1, t + y * size, 1);
-                AQ_UNROLL
-                for (int x = 0; x < size; x++) F::filter(t + x, size, u + x, size);
-                AQ_UNROLL
-                for (int p = 0; p < size * size; p++) store(to + p * plan.points_u, u[p]);
             }
         }
     }
@@ -179,6 +182,7 @@ template <class F>
 static void transform_output(const gemm_args &g, const winograd_part &part, const winograd_plan<F> &plan, int64_t first,
                              int64_t last, int64_t output, int64_t outputs) {
     constexpr int size = F::points, m = F::outputs;
+    const int64_t points_m = plan.points_m;
     for (int64_t tile = first; tile < last; tile++) {
         const int64_t row = tile / plan.tiles_across, image = row / plan.tiles_down;
         const int64_t top = row % plan.tiles_down * m, left = tile % plan.tiles_across * m;
@@ -187,7 +191,7 @@ static void transform_output(const gemm_args &g, const winograd_part &part, cons
             const float *from = plan.products + (tile - first) * plan.ldm + n;
             vf p[size * size], t[m * size], y[m * m];
             AQ_UNROLL
-            for (int k = 0; k < size * size; k++) p[k] = load(from + k * plan.points_m);
+            for (int k = 0; k < size * size; k++, from += points_m) p[k] = load(from);
             AQ_UNROLL
             for (int k = 0; k < size; k++) F::output(p + k, size, t + k, size);
             AQ_UNROLL
@@ -199,6 +203,9 @@ static void transform_output(const gemm_args &g, const winograd_part &part, cons
                 for (int64_t j = 0; j < width; j++) {
                     const int64_t out_x = part.first_x + (left + j) * part.step;
                     const int64_t pixel = (image * g.view.out_h + out_y) * g.view.out_w + out_x;
+                    const int64_t next = pixel + m * part.step;  // the same place of the tile to the right
+                    prefetch_to_write(g.c + next * g.ldc + column);
+                    if (g.residual) prefetch(g.residual + next * g.ldr + column);
                     finish_vector(g, pixel, image, column, count, y[i * m + j]);
                 }
             }
@@ -217,8 +224,11 @@ template <class F> static void winograd_part_of(const gemm_args &g, const winogr
     if (own.row == own.row_end || own.column == own.column_end) return;
     memset(plan.weights.zeros, 0, (size_t)plan.channels * 9 * sizeof(float));
 
-    for (int64_t first = own.row; first < own.row_end; first += plan.strip) {
-        const int64_t last = smaller(first + plan.strip, own.row_end), rows = last - first;
+    // In strips of equal size: filters are transformed anew for each.
+    const int64_t tiles = own.row_end - own.row, strips = (tiles + plan.strip - 1) / plan.strip;
+    for (int64_t strip = 0; strip < strips; strip++) {
+        const int64_t first = own.row + tiles * strip / strips, last = own.row + tiles * (strip + 1) / strips;
+        const int64_t rows = last - first;
         if (w.cancel && *w.cancel) return;
         transform_input<F>(g, part, plan, first, last);
         for (int64_t output = own.column; output < own.column_end; output += winograd_outputs) {
@@ -228,15 +238,25 @@ template <class F> static void winograd_part_of(const gemm_args &g, const winogr
                 const int64_t channel = block * plan.channels;
                 const int64_t channels = smaller(plan.channels, g.channels - channel);
                 transform_filters<F>(g, part, plan, output, outputs, channel, channels);
+                // What comes next is asked for meanwhile: the stored filters, point by point, and tiles of the input.
+                const bool last_block = block + 1 == plan.blocks;
+                const int64_t next_output = last_block ? output + winograd_outputs : output;
+                const int64_t next_channel = last_block ? 0 : channel + plan.channels;
+                const int64_t next_channels = smaller(plan.channels, g.channels - next_channel);
                 for (int64_t p = 0; p < plan.points; p++) {
+                    for (int64_t n = winograd_outputs * p / plan.points; n < winograd_outputs * (p + 1) / plan.points;
+                         n++) {
+                        prefetch_range(g.weights, next_output + n, next_channel * 9, next_channels * 9);
+                    }
                     const float *a = plan.a + (block * plan.points + p) * plan.points_a;
                     for (int64_t n = 0; n < outputs; n += tile_columns) {
                         const float *u = plan.u + p * plan.points_u + n * plan.channels;
                         float *to = plan.products + p * plan.points_m + n;
                         for (int64_t i = 0, height, left = tiles_of(rows); left > 0; i += height, left--) {
                             height = (rows - i) / left;
-                            multiply_low_tile(height, channels, a + i * plan.lda, plan.lda, u, to + i * plan.ldm,
-                                              plan.ldm, block > 0);
+                            const float *row = a + i * plan.lda;
+                            multiply_low_tile(height, channels, row, plan.lda, u, to + i * plan.ldm, plan.ldm,
+                                              block > 0, as_it_is_looking_ahead{{}, row + plan.points_a});
                         }
                     }
                 }

@@ -35,12 +35,12 @@ static inline int64_t term_depth(const gemm_args &g) {
 }
 
 struct gemm_buffers {
-    float *a;         // [row_block][lda]: windows of a block of rows
-    float *b;         // panels [columns / tile_columns][depth][tile_columns]
-    float *expanded;  // a piece of one row of weights
-    float *row;       // [tile_columns][ldrow]: the rows of a panel before it is transposed
-    float *zeros;     // [depth]
-    float *spare;     // one tile
+    float *a;      // [row_block][lda]: windows of a block of rows
+    float *b;      // panels [columns / tile_columns][depth][tile_columns]
+    float *row;    // [tile_columns][ldrow]: the rows of a panel before it is transposed
+    float *piece;  // [depth][tile_columns]: some channels of a panel in the order in which they are stored
+    float *zeros;  // [depth]
+    float *spare;  // one tile
     int64_t lda, ldrow, size;
 };
 
@@ -51,9 +51,9 @@ static gemm_buffers gemm_layout(const gemm_args &g, float *scratch) {
     s.lda = depth + 16;  // so that rows do not fall on the same cache sets
     s.a = space.take(row_block * s.lda);
     s.b = space.take(round_up(column_block, tile_columns) * depth);
-    s.expanded = space.take(depth + 2 * longest_block);
     s.ldrow = depth + 2 * longest_block + 16;
     s.row = space.take(tile_columns * s.ldrow);
+    s.piece = space.take(taps(g) == 1 ? 0 : depth * tile_columns);
     s.zeros = space.take(depth);
     s.spare = space.take(tile_rows * tile_columns);
     s.size = space.used;
@@ -103,40 +103,46 @@ static inline void prefetch_range(const stored_matrix &m, int64_t row, int64_t f
     }
 }
 
+// Where columns first to first + count - 1 of `outputs` rows of weights lie once expanded, zeros for the rest of a
+// panel.
+static inline void expand_panel(const stored_matrix &m, const gemm_buffers &s, int64_t output, int64_t outputs,
+                                int64_t first, int64_t count, const float **rows) {
+    for (int64_t n = 0; n < tile_columns; n++) {
+        rows[n] = n < outputs ? expand_range(m, output + n, first, count, s.row + n * s.ldrow) : s.zeros;
+    }
+}
+
 // Panels of weights for `columns` outputs and `channels` input channels, k running over (tap, channel), then over the
-// first `terms` terms.
+// first `terms` terms. A few channels at a time, so that what lies between stays in the first cache.
 static void pack_weights(const gemm_args &g, const gemm_buffers &s, int64_t column, int64_t columns, int64_t channel,
                          int64_t channels, int64_t terms) {
-    const int64_t t = taps(g), product_depth = channels * t, depth = product_depth + (terms > 0 ? term_depth(g) : 0);
+    const int64_t t = taps(g), depth = channels * t + (terms > 0 ? term_depth(g) : 0);
+    const int64_t piece = g.weights.block > 32 ? channels : t == 1 ? 160 : 32;
     float *panel = s.b;
     for (int64_t j = 0; j < columns; j += tile_columns, panel += tile_columns * depth) {
+        const int64_t outputs = smaller(tile_columns, columns - j);
+        for (int64_t n = 0; n < outputs; n++) {
+            prefetch_range(g.weights, column + j + n + tile_columns, channel * t, channels * t);
+        }
         const float *rows[tile_columns];
-        for (int64_t n = 0; n < tile_columns; n++) {
-            if (j + n >= columns) {
-                rows[n] = s.zeros;
-                continue;
-            }
-            prefetch_range(g.weights, column + j + n + tile_columns, channel * t, product_depth);
-            float *to = s.row + n * s.ldrow;
-            rows[n] = to;
-            if (t == 1 && terms == 0) {
-                rows[n] = expand_range(g.weights, column + j + n, channel, channels, to);
-                continue;
-            }
-            if (product_depth > 0) {
-                const float *from = expand_range(g.weights, column + j + n, channel * t, product_depth, s.expanded);
+        for (int64_t first = 0; first < channels; first += piece) {
+            const int64_t count = smaller(piece, channels - first);
+            expand_panel(g.weights, s, column + j, outputs, (channel + first) * t, count * t, rows);
+            pack_rows<tile_columns>(rows, count * t, t == 1 ? panel + first * tile_columns : s.piece);
+            for (int64_t c = 0; c < count && t > 1; c++) {
                 for (int64_t tap = 0; tap < t; tap++) {
-                    for (int64_t c = 0; c < channels; c++) to[tap * channels + c] = from[c * t + tap];
+                    memcpy(panel + (tap * channels + first + c) * tile_columns, s.piece + (c * t + tap) * tile_columns,
+                           tile_columns * sizeof(float));
                 }
-                to += product_depth;
-            }
-            for (int64_t i = 0; i < terms; i++) {
-                const gemm_term &term = g.terms[i];
-                const float *from = expand_range(term.weights, column + j + n, 0, term.weights.cols, s.expanded);
-                for (int64_t k = 0; k < term.weights.cols; k++) *to++ = term.scale * from[k];
             }
         }
-        pack_rows<tile_columns>(rows, depth, panel);
+        float *to = panel + channels * t * tile_columns;
+        for (int64_t i = 0; i < terms; i++) {
+            const gemm_term &term = g.terms[i];
+            expand_panel(term.weights, s, column + j, outputs, 0, term.weights.cols, rows);
+            pack_rows<tile_columns>(rows, term.weights.cols, to);
+            for (const float *end = to + term.weights.cols * tile_columns; to < end; to++) *to *= term.scale;
+        }
     }
 }
 

@@ -8,10 +8,11 @@
 // times the size of the stored ones, and reading them back slower than making them again.
 namespace aq::AQ_ISA {
 
-constexpr int64_t winograd_channels = 160;         // of the largest block of the sum
-constexpr int64_t winograd_outputs = 32;           // of a group
-constexpr int64_t longest_strip = 132;             // tiles
-constexpr int64_t strip_floats = 3 * 1024 * 1024;  // of a strip's transformed input
+constexpr int64_t winograd_channels = 160;             // of the largest block of the sum
+constexpr int64_t winograd_outputs = 32;               // of a group
+constexpr int64_t longest_strip = 132;                 // tiles
+constexpr int64_t strip_floats = 3 * 1024 * 1024;      // of a strip's transformed input
+constexpr int64_t most_kept_floats = 4 * 1024 * 1024;  // of transformed filters
 static_assert(longest_strip % tile_rows == 0 && winograd_outputs % lanes == 0, "strips and groups are whole tiles");
 
 // One plain convolution: the whole, or one parity of an upsampling one.
@@ -27,10 +28,11 @@ template <class F> struct winograd_plan {
     int64_t channels;  // of a block of the sum
     int64_t pixel;     // floats from pixel to pixel of the patch
     int64_t tiles_down, tiles_across, tiles, strip, blocks, lda, ldm, points_a, points_u, points_m;
+    bool keeps_filters;    // of all groups, for all strips; else `u` holds those of one group and block
     float *patch;          // [size][pixels of a row of tiles][pixel]
     float *a;              // [blocks][points][strip][lda]: transformed input
     float *filters;        // [channels * 9][tile_columns]: some filters of a panel before the transform
-    float *u;              // [points][panels][channels][tile_columns]: transformed filters of a group
+    float *u;              // [groups][blocks][points][panels][channels][tile_columns]: transformed filters
     float *products;       // [points][strip][ldm]
     gemm_buffers weights;  // for expanding
     int64_t floats;
@@ -56,7 +58,9 @@ template <class F> struct winograd_plan {
         patch = space.take(size * ((tiles_across - 1) * m + size) * pixel);
         a = space.take(blocks * points * points_a);
         filters = space.take(channels * 9 * tile_columns);
-        u = space.take(points * points_u);
+        const int64_t all = (g.weights.rows + winograd_outputs - 1) / winograd_outputs * blocks * points * points_u;
+        keeps_filters = tiles > strip && all <= most_kept_floats;
+        u = space.take(keeps_filters ? all : points * points_u);
         products = space.take(points * points_m);
         weights = {};
         // By half a page from row to row they would fall on few cache sets.
@@ -130,11 +134,11 @@ static inline void taps_of_parity(const vf *taps, int step, bool odd, vf *pair, 
     pair[pair_step] = odd ? taps[2 * step] : taps[step] + taps[2 * step];
 }
 
-// Transforms the filters of `outputs` outputs from `output` for one block of channels into panels of `plan.u`, a few
+// Transforms the filters of `outputs` outputs from `output` for one block of channels into panels of each point, a few
 // channels at a time (or as many as whole quantised blocks hold), so that what lies between stays in the first cache.
 template <class F>
 static void transform_filters(const gemm_args &g, const winograd_part &part, const winograd_plan<F> &plan,
-                              int64_t output, int64_t outputs, int64_t channel, int64_t channels) {
+                              int64_t output, int64_t outputs, int64_t channel, int64_t channels, float *panels) {
     constexpr int size = F::points, r = F::taps;
     const int64_t points_u = plan.points_u, piece = g.weights.block > 16 ? g.weights.block : 16;
     for (int64_t n = 0; n < outputs; n += tile_columns) {
@@ -146,7 +150,7 @@ static void transform_filters(const gemm_args &g, const winograd_part &part, con
             for (int64_t c = first; c < last; c++) {
                 for (int v = 0; v < tile_vectors; v++) {
                     const float *from = plan.filters + (c - first) * 9 * tile_columns + v * lanes;
-                    float *to = plan.u + n * plan.channels + c * tile_columns + v * lanes;
+                    float *to = panels + n * plan.channels + c * tile_columns + v * lanes;
                     vf taps[9], filter[r * r], t[r * size], u[size * size];
                     AQ_UNROLL
                     for (int k = 0; k < 9; k++) taps[k] = load(from + k * tile_columns);
@@ -233,7 +237,11 @@ template <class F> static void winograd_part_of(const gemm_args &g, const winogr
             for (int64_t block = 0; block < plan.blocks; block++) {
                 const int64_t channel = block * plan.channels;
                 const int64_t channels = smaller(plan.channels, g.channels - channel);
-                transform_filters<F>(g, part, plan, output, outputs, channel, channels);
+                const int64_t kept = (output - own.column) / winograd_outputs * plan.blocks + block;
+                float *filters = plan.u + (plan.keeps_filters ? kept * plan.points * plan.points_u : 0);
+                if (strip == 0 || !plan.keeps_filters) {
+                    transform_filters<F>(g, part, plan, output, outputs, channel, channels, filters);
+                }
                 // What comes next is asked for meanwhile: the stored filters, point by point, and tiles of the input.
                 const bool last_block = block + 1 == plan.blocks;
                 const int64_t next_output = last_block ? output + winograd_outputs : output;
@@ -246,7 +254,7 @@ template <class F> static void winograd_part_of(const gemm_args &g, const winogr
                     }
                     const float *a = plan.a + (block * plan.points + p) * plan.points_a;
                     for (int64_t n = 0; n < outputs; n += tile_columns) {
-                        const float *u = plan.u + p * plan.points_u + n * plan.channels;
+                        const float *u = filters + p * plan.points_u + n * plan.channels;
                         float *to = plan.products + p * plan.points_m + n;
                         for (int64_t i = 0, height, left = tiles_of(rows); left > 0; i += height, left--) {
                             height = (rows - i) / left;

@@ -16,15 +16,18 @@ struct scratch_space {
 // panel[k * width + row] = rows[row][k] for k < depth.
 template <int width> static inline void pack_rows(const float *const *rows, int64_t depth, float *panel) {
     static_assert(width % 4 == 0, "panels are transposed 4 x 4");
-    const float *from[width];
-    for (int row = 0; row < width; row++) from[row] = rows[row];
     int64_t k = 0;
     for (; k + 4 <= depth; k += 4, panel += 4 * width) {
-        for (int row = 0; row < width; row += 4) transpose4x4(from + row, panel + row, width);
-        for (int row = 0; row < width; row++) from[row] += 4;
+        AQ_UNROLL
+        for (int row = 0; row < width; row += 4) {
+            const float *from[4];
+            AQ_UNROLL
+            for (int i = 0; i < 4; i++) from[i] = rows[row + i] + k;
+            transpose4x4(from, panel + row, width);
+        }
     }
     for (; k < depth; k++, panel += width) {
-        for (int row = 0; row < width; row++) panel[row] = *from[row]++;
+        for (int row = 0; row < width; row++) panel[row] = rows[row][k];
     }
 }
 

@@ -19,10 +19,12 @@ import io.aquarelle.plan.Unit;
 import io.aquarelle.sampling.Prediction;
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.CancellationException;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.locks.ReentrantLock;
+import java.util.function.Consumer;
 import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
 
@@ -242,6 +244,14 @@ public final class Pipeline implements AutoCloseable {
     }
 
     /**
+     * Draws a request and keeps no picture: the listener {@linkplain ProgressListener#finished gets} each one. Otherwise
+     * like {@link #generate(ImageRequest, ProgressListener)}, for batches that would fill the memory.
+     */
+    public void draw(ImageRequest request, ProgressListener listener) {
+        draw(request, listener, new CallControl(), image -> {});
+    }
+
+    /**
      * Draws a request on a thread of its own. Cancelling the future cancels the generation.
      *
      * @return completes as {@link #generate(ImageRequest, ProgressListener)} returns or throws
@@ -407,7 +417,17 @@ public final class Pipeline implements AutoCloseable {
     }
 
     private List<GeneratedImage> generate(ImageRequest request, ProgressListener listener, CallControl control) {
-        return taken(control, it -> new Drawing(model, request, listener, it).images());
+        List<GeneratedImage> images = new ArrayList<>();
+        draw(request, listener, control, images::add);
+        return images;
+    }
+
+    private void draw(
+            ImageRequest request, ProgressListener listener, CallControl control, Consumer<GeneratedImage> finished) {
+        taken(control, it -> {
+            new Drawing(model, request, listener, it).run(finished);
+            return null;
+        });
     }
 
     /** Takes the networks for a task that can be cancelled. */

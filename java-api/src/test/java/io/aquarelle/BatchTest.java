@@ -43,7 +43,7 @@ class BatchTest {
     @BeforeAll
     static void open() throws IOException {
         Path model = EditableModel.of("sd1-nano").withVocabulary().write(folder.resolve("nano.safetensors"));
-        pipeline = Pipeline.open(model, EngineOptions.ofThreads(2));
+        pipeline = Pipeline.open(model, EngineOptions.ofThreads(1));
         net = pipeline.controlNet(NanoControlNet.of("sd1-nano").write(folder.resolve("control.safetensors")));
     }
 

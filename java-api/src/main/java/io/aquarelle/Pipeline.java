@@ -372,6 +372,7 @@ public final class Pipeline implements AutoCloseable {
                         String.join(
                                 "|",
                                 Version.current(),
+                                "" + PlanSearch.VERSION,
                                 "" + quality,
                                 asked.width() + "x" + asked.height(),
                                 "" + asked.guidance(),

@@ -15,6 +15,9 @@ import java.util.stream.Stream;
  * add up, which tells the combinations that are worth measuring, and the cheapest that holds is the answer.
  */
 final class PlanSearch {
+    /** Raised with every change of what a search tries or how it measures: plans found before are searched anew. */
+    static final int VERSION = 1;
+
     private static final List<String> PROMPTS = List.of("a red apple", "a smiling face", "a house by a lake");
     private static final long FIRST_SEED = 1001;
     private static final int MOST_CELLS = 32; // of a side of calibration latents, by area

@@ -164,8 +164,8 @@ final class PlanSearch {
         double[] errors = new double[full.size()];
         for (int i = 0; i < full.size(); i++) {
             GeneratedImage image = draw(plan.policy(), i);
-            errors[i] = error(full.get(i), image);
-            worst = Math.min(worst, psnr(errors[i]));
+            errors[i] = full.get(i).picture().squaredError(image.picture());
+            worst = Math.min(worst, Picture.psnr(errors[i]));
             if (worst < quality) {
                 return false;
             }
@@ -206,7 +206,7 @@ final class PlanSearch {
                 for (Measured outer : kinds.get(2)) {
                     for (Measured inner : kinds.get(3)) {
                         Measured all = together(guidance, skipping, outer, inner);
-                        if (Arrays.stream(all.errors).allMatch(error -> psnr(error) >= quality)) {
+                        if (Arrays.stream(all.errors).allMatch(error -> Picture.psnr(error) >= quality)) {
                             combinations.add(all);
                         }
                     }
@@ -245,22 +245,5 @@ final class PlanSearch {
                                 .build(),
                         listener::progress)
                 .getFirst();
-    }
-
-    /** The mean of squared differences of 8-bit values. */
-    static double error(GeneratedImage one, GeneratedImage other) {
-        byte[] a = one.rgb();
-        byte[] b = other.rgb();
-        double sum = 0;
-        for (int i = 0; i < a.length; i++) {
-            double difference = (a[i] & 0xff) - (b[i] & 0xff);
-            sum += difference * difference;
-        }
-        return sum / a.length;
-    }
-
-    /** In dB. */
-    static double psnr(double error) {
-        return 10 * Math.log10(255 * 255 / error);
     }
 }

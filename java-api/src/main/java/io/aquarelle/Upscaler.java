@@ -128,7 +128,7 @@ public final class Upscaler implements AutoCloseable {
 
     /** Enlarges a generated image, whose infotext then tells of it as A1111's does; otherwise likewise. */
     public GeneratedImage upscale(GeneratedImage image, int repeats, int tileSize, ProgressListener listener) {
-        Picture small = Picture.owning(image.width(), image.height(), image.rgb());
+        Picture small = image.picture();
         Picture large = upscale(small, repeats, tileSize, listener);
         return image.enlarged(large, Infotext.upscaled(image.infotext(), large.width() / small.width(), name));
     }

@@ -19,6 +19,7 @@ import io.aquarelle.sampling.Samplers;
 import io.aquarelle.sampling.SigmaSchedules;
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.math.BigInteger;
 import java.nio.file.Path;
 import java.util.HashMap;
 import java.util.Iterator;
@@ -66,8 +67,9 @@ final class GenerateCommand extends ModelCommand {
     @Option(
             names = {"-s", "--seed"},
             paramLabel = "SEED",
+            converter = Seed.Converter.class,
             description = "The same seed draws the same picture; a negative one, or none, is random.")
-    private long seed = -1;
+    private Seed seed = Seed.RANDOM;
 
     @Option(
             names = "--rng",
@@ -202,7 +204,7 @@ final class GenerateCommand extends ModelCommand {
      * counted with a plan. {@code width} and {@code height} are those before upscaling, for which {@code upscale_s} is set.
      */
     private record Report(
-            long seed,
+            BigInteger seed,
             int width,
             int height,
             int steps,
@@ -297,7 +299,7 @@ final class GenerateCommand extends ModelCommand {
             print(
                     "%s",
                     Json.of(new Report(
-                            request.seed(),
+                            Seed.unsigned(request.seed()),
                             request.width(),
                             request.height(),
                             request.steps(),
@@ -352,9 +354,7 @@ final class GenerateCommand extends ModelCommand {
         set(request, "--batch-count", it -> it.batch(batch));
         passes.set(request);
         request.plan(plan.contents(switchedUNets()).policy());
-        if (seed >= 0) {
-            request.seed(seed);
-        }
+        seed.value().ifPresent(request::seed);
         return request.build();
     }
 
@@ -416,7 +416,9 @@ final class GenerateCommand extends ModelCommand {
             clock.pause();
             if (!json) {
                 bar.clear();
-                print("%s  seed %d  %.1f s", files.get(index), image.seed(), (System.nanoTime() - start) / 1e9);
+                print(
+                        "%s  seed %s  %.1f s",
+                        files.get(index), Seed.unsigned(image.seed()), (System.nanoTime() - start) / 1e9);
             }
         }
     }

@@ -259,6 +259,26 @@ class GenerateCommandTest extends DrawingTest {
     }
 
     @Test
+    void seedsAreUnsigned() throws IOException {
+        String seed = "18446744073709551615"; // the next one is 0
+        Path file = folder.resolve("out.png");
+        CommandRun run = CommandRun.done(small(file, "-s", seed, "-b", "2"));
+        assertTrue(run.out().contains("out.png  seed " + seed + "  "), run.out());
+        assertTrue(run.out().contains("out_2.png  seed 0  "), run.out());
+        GeneratedImage image = draw(ImageRequest.builder("a red apple")
+                        .size(64, 32)
+                        .steps(2)
+                        .seed(-1))
+                .getFirst();
+        assertArrayEquals(image.png(), Files.readAllBytes(file));
+        assertTrue(image.infotext().contains("Seed: " + seed), image.infotext());
+        JsonNode json = new JsonMapper()
+                .readTree(CommandRun.done(small(file, "-s", seed, "--json")).out());
+        assertEquals(seed, json.get("seed").asText());
+        refused("'18446744073709551616' is no seed", small(file, "-s", "18446744073709551616"));
+    }
+
+    @Test
     void jsonIsOneObjectWithTheKeysOfTheContract() throws IOException {
         Path file = folder.resolve("äpfel.png");
         CommandRun run = CommandRun.done(small(file, "--json", "-s", "7"));

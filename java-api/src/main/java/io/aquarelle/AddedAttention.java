@@ -2,6 +2,8 @@ package io.aquarelle;
 
 import io.aquarelle.model.AttentionAdapter;
 import io.aquarelle.model.AttentionAdapter.Term;
+import io.aquarelle.sampling.Latents;
+import java.util.Collections;
 import java.util.List;
 
 /**
@@ -11,13 +13,11 @@ import java.util.List;
  * @param tokens length of each
  */
 record AddedAttention(AttentionAdapter adapter, List<float[]> contexts, int tokens, float scale, StepRange during) {
-    /** For one call of branches that follow each other. */
-    Term term(int first, int count) {
-        float[] joined = new float[count * contexts.getFirst().length];
-        for (int i = 0; i < count; i++) {
-            float[] context = contexts.get(first + i);
-            System.arraycopy(context, 0, joined, i * context.length, context.length);
-        }
-        return new Term(adapter, joined, tokens, scale);
+    /** For one call of branches that follow each other, with some pictures in each. */
+    Term term(int first, int branches, int pictures) {
+        List<float[]> each = contexts.subList(first, first + branches).stream()
+                .flatMap(context -> Collections.nCopies(pictures, context).stream())
+                .toList();
+        return new Term(adapter, Latents.joined(each), tokens, scale);
     }
 }

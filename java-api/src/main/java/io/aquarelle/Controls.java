@@ -15,7 +15,8 @@ import java.util.Map;
 import java.util.stream.IntStream;
 
 /**
- * The control nets of a run: what they add to each branch's calls of the UNet.
+ * The control nets of a run: what they add to each branch's calls of the UNet. Here the pictures of a batch are branches
+ * too, each with a number of its own.
  *
  * <p>A residual belongs to the block that it is added behind. Where a plan reuses the block, the residual of the call
  * that computed it is reused too, and where nothing reads it, it is not computed: a plan that saves the UNet's encoder

@@ -11,6 +11,7 @@ import io.aquarelle.plan.Work;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
+import java.util.function.Consumer;
 
 /** Draws one request on a model: prompt → tokens → text embedding → sampler loop over UNet calls → latent → picture. */
 final class Drawing {
@@ -117,15 +118,18 @@ final class Drawing {
         }
     }
 
-    /** The pictures, as many as the request asks for. */
-    List<GeneratedImage> images() {
+    /** Draws as many pictures as the request asks for. */
+    void run(Consumer<GeneratedImage> finished) {
         try (Pass first = new Pass(model, courses.getFirst(), listener, control);
                 Pass last = courses.size() == 1 ? first : new Pass(model, courses.getLast(), listener, control)) {
-            return images(first, last);
+            prepare(first, last);
+            for (Batch batch : Batch.of(request.batch(), courses)) {
+                draw(batch, first, last, finished);
+            }
         }
     }
 
-    private List<GeneratedImage> images(Pass first, Pass last) {
+    private void prepare(Pass first, Pass last) {
         model.adapters().use(request.adapters());
         listener.progress(new Progress(Phase.TEXT, 0, 0, 2));
         TextEmbedding prompt = embed(request.prompt());
@@ -139,26 +143,35 @@ final class Drawing {
         if (last != first) {
             last.prepare(prompt, negative);
         }
-        List<GeneratedImage> images = new ArrayList<>();
-        for (int i = 0; i < request.batch(); i++) {
-            images.add(image(i, first, last));
-        }
-        return images;
     }
 
-    private GeneratedImage image(int i, Pass first, Pass last) {
+    private void draw(Batch batch, Pass first, Pass last, Consumer<GeneratedImage> finished) {
         model.unloadAllBut(ModelSpec.UNET_PREFIX);
-        Pass.Result drawn = first.sample(i);
+        Pass.Result drawn = first.sample(batch);
         int calls = drawn.calls();
         Work work = drawn.work();
         if (last != first) {
-            drawn = last.sample(i, enlarged(i, drawn.latent(), first, last));
+            List<float[]> enlarged = new ArrayList<>();
+            for (int i = 0; i < batch.size(); i++) {
+                enlarged.add(enlarged(batch.first() + i, drawn.latents().get(i), first, last));
+            }
+            model.unloadAllBut(ModelSpec.UNET_PREFIX);
+            drawn = last.sample(batch, enlarged);
             calls += drawn.calls();
             work = work.plus(drawn.work());
         }
-        listener.progress(new Progress(Phase.DECODE, i, 0, 1));
         model.unloadAllBut(ModelSpec.VAE_PREFIX);
-        Picture picture = last.decoded(drawn.latent());
+        for (int i = 0; i < batch.size(); i++) {
+            int index = batch.first() + i;
+            GeneratedImage image = image(index, last, drawn.latents().get(i), calls, work);
+            finished.accept(image);
+            listener.finished(index, image);
+        }
+    }
+
+    private GeneratedImage image(int i, Pass last, float[] latent, int calls, Work work) {
+        listener.progress(new Progress(Phase.DECODE, i, 0, 1));
+        Picture picture = last.decoded(latent);
         long seed = request.seedOf(i);
         GeneratedImage image = new GeneratedImage(
                 picture.width(),
@@ -196,7 +209,6 @@ final class Drawing {
         StartPicture start = last.startFrom(
                 picture.fitted(large.request().width(), large.request().height()));
         listener.progress(new Progress(Phase.ENCODE, i, 1, 1));
-        model.unloadAllBut(ModelSpec.UNET_PREFIX);
         return start.latent(last.noise(i), start.moments().length / 2);
     }
 

@@ -74,6 +74,11 @@ public final class GeneratedImage {
         return infotext;
     }
 
+    /** The same without what it was made from. */
+    public Picture picture() {
+        return Picture.of(width, height, rgb);
+    }
+
     /** A new image of type {@link BufferedImage#TYPE_INT_RGB}. */
     public BufferedImage toBufferedImage() {
         return PngFile.image(width, height, rgb);

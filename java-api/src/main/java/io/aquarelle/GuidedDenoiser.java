@@ -13,19 +13,23 @@ import io.aquarelle.plan.Branches;
 import io.aquarelle.plan.StepPlan;
 import io.aquarelle.plan.Work;
 import io.aquarelle.sampling.Denoiser;
+import io.aquarelle.sampling.Latents;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collections;
 import java.util.List;
 import java.util.stream.IntStream;
+import java.util.stream.Stream;
 
 /**
- * The UNet as samplers want it, with guidance between branches. Each call follows its plan; what calls store for later
- * ones is gone when this is closed.
+ * The UNet as samplers want it, with guidance between branches. It takes the latents of a batch one behind another. Each
+ * call follows its plan; what calls store for later ones is gone when this is closed.
  */
 final class GuidedDenoiser implements Denoiser, AutoCloseable {
     private final Model model;
     private final List<UNet> unets;
     private final Course course;
+    private final int pictures;
     private final List<StepPlan> plans;
     private final Guidance guidance;
     private final Controls controls;
@@ -34,7 +38,7 @@ final class GuidedDenoiser implements Denoiser, AutoCloseable {
     private final Adaptation adaptation;
     private final boolean stores;
     private UNet unet; // of the last call
-    private List<FeatureCache> caches = List.of(); // of this UNet and each branch; empty if no plan stores
+    private List<FeatureCache> caches = List.of(); // of this UNet, each branch and picture; empty if no plan stores
     private int next;
     private int calls;
     private Work work = Work.NONE;
@@ -42,12 +46,14 @@ final class GuidedDenoiser implements Denoiser, AutoCloseable {
     /**
      * Guides a UNet down a course.
      *
+     * @param pictures of the batch
      * @param controls of the same course
      * @param added with a context for each branch
      */
     GuidedDenoiser(
             Model model,
             Course course,
+            int pictures,
             Guidance guidance,
             Controls controls,
             List<AddedAttention> added,
@@ -56,6 +62,7 @@ final class GuidedDenoiser implements Denoiser, AutoCloseable {
         unets = model.unets();
         unet = unets.getFirst();
         this.course = course;
+        this.pictures = pictures;
         plans = course.plans();
         adaptation = course.adaptation();
         this.guidance = guidance;
@@ -66,12 +73,12 @@ final class GuidedDenoiser implements Denoiser, AutoCloseable {
         stores = plans.stream().anyMatch(plan -> plan.actions().stream().anyMatch(action -> action == Action.STORE));
     }
 
-    /** Evaluations of the UNet so far, a guided step counting as two. */
+    /** Evaluations of the UNet so far for each picture, a guided step counting as two. */
     int calls() {
         return calls;
     }
 
-    /** What these evaluations did. */
+    /** What these evaluations did for each picture. */
     Work work() {
         return work;
     }
@@ -128,14 +135,14 @@ final class GuidedDenoiser implements Denoiser, AutoCloseable {
             unet = planned;
         }
         if (stores && caches.isEmpty()) {
-            caches = guidance.branches().stream()
-                    .map(branch -> FeatureCache.of(unet))
+            caches = Stream.generate(() -> FeatureCache.of(unet))
+                    .limit((long) guidance.branches().size() * pictures)
                     .toList();
         }
         return plan;
     }
 
-    /** What the UNet makes of a latent in each of the first branches. */
+    /** What the UNet makes of the latents in each of the first branches. */
     private List<float[]> outputs(float[] x, float sigma, StepPlan plan, int count) {
         List<Guidance.Branch> all = guidance.branches().subList(0, count);
         List<float[]> outputs = new ArrayList<>();
@@ -152,39 +159,43 @@ final class GuidedDenoiser implements Denoiser, AutoCloseable {
         return outputs;
     }
 
-    /** What the UNet takes of each branch: the latent to its scale, and what goes beside it. */
+    /** What the UNet takes of each branch and picture: the latent to its scale, and what goes beside it. */
     private float[] input(float[] x, float sigma, List<Guidance.Branch> branches) {
-        int length = x.length + branches.getFirst().beside().length;
-        float[] input = new float[branches.size() * length];
+        int latent = x.length / pictures;
+        int length = latent + branches.getFirst().beside().length;
+        float[] input = new float[branches.size() * pictures * length];
         float scale = model.spec().prediction().inputScale(sigma);
-        for (int i = 0; i < branches.size(); i++) {
-            for (int k = 0; k < x.length; k++) {
-                input[i * length + k] = x[k] * scale;
+        int to = 0;
+        for (Guidance.Branch branch : branches) {
+            for (int picture = 0; picture < pictures; picture++) {
+                for (int k = 0; k < latent; k++) {
+                    input[to + k] = x[picture * latent + k] * scale;
+                }
+                System.arraycopy(branch.beside(), 0, input, to + latent, length - latent);
+                to += length;
             }
-            float[] beside = branches.get(i).beside();
-            System.arraycopy(beside, 0, input, i * length + x.length, beside.length);
         }
         return input;
     }
 
     /** One call for branches that follow each other. */
     private List<float[]> evaluate(float[] x, float sigma, StepPlan plan, int first, List<Guidance.Branch> branches) {
-        int images = branches.size();
+        int images = branches.size() * pictures;
         float[] input = input(x, sigma, branches);
-        Condition condition = branches.getFirst().condition();
-        for (Guidance.Branch branch : branches.subList(1, images)) {
-            condition = condition.and(branch.condition());
-        }
+        Condition condition = Condition.joined(branches.stream()
+                .flatMap(branch -> Collections.nCopies(pictures, branch.condition()).stream())
+                .toList());
         float[] timesteps = new float[images];
         Arrays.fill(timesteps, model.noiseSchedule().timestep(sigma));
-        List<Integer> numbers = IntStream.range(first, first + images).boxed().toList();
+        int from = first * pictures;
+        List<Integer> numbers = IntStream.range(from, from + images).boxed().toList();
         int step = course.run().calls().get(next).step();
         List<Residuals> residuals =
                 controls.residuals(input, timesteps, condition, plan, step, course.steps(), numbers, control);
-        List<FeatureCache> stored = caches.isEmpty() ? caches : caches.subList(first, first + images);
+        List<FeatureCache> stored = caches.isEmpty() ? caches : caches.subList(from, from + images);
         List<Term> terms = added.stream()
                 .filter(it -> it.during().covers(step, course.steps()))
-                .map(it -> it.term(first, images))
+                .map(it -> it.term(first, branches.size(), pictures))
                 .toList();
         Evaluation evaluation = unet.evaluate(
                 input,
@@ -197,11 +208,8 @@ final class GuidedDenoiser implements Denoiser, AutoCloseable {
                 residuals,
                 terms,
                 control);
-        calls += images;
-        work = work.plus(evaluation.work());
-        int half = evaluation.output().length / images;
-        return IntStream.range(0, images)
-                .mapToObj(i -> Arrays.copyOfRange(evaluation.output(), i * half, (i + 1) * half))
-                .toList();
+        calls += branches.size();
+        work = work.plus(evaluation.work().ofEach(pictures));
+        return Latents.split(evaluation.output(), branches.size());
     }
 }

@@ -96,6 +96,13 @@ record Model(
         others.add(file, networks.engine(), networks.unet(), spec.prediction());
     }
 
+    /** Adds the UNets that this one can switch to, to another model of the same file. */
+    void shareOthers(Model second) throws IOException {
+        for (Checkpoint file : others.files()) {
+            second.addUNet(file.retain());
+        }
+    }
+
     /** Gives back the pages of all weights but those whose names start so: one network runs at a time. */
     void unloadAllBut(String prefix) {
         checkpoint.unload(name -> !name.startsWith(prefix));

@@ -68,9 +68,9 @@ final class OtherUNets implements AutoCloseable {
         return List.copyOf(all);
     }
 
-    /** The files, opened once more. */
-    List<Checkpoint> retained() {
-        return others.stream().map(other -> other.checkpoint.retain()).toList();
+    /** Their files. */
+    List<Checkpoint> files() {
+        return others.stream().map(Other::checkpoint).toList();
     }
 
     @Override

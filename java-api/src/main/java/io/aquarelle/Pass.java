@@ -7,11 +7,13 @@ import io.aquarelle.model.ImageAdapter;
 import io.aquarelle.model.SpeedUpNet;
 import io.aquarelle.model.UNet.Condition;
 import io.aquarelle.plan.Work;
+import io.aquarelle.sampling.Latents;
 import io.aquarelle.sampling.NoiseSource;
 import io.aquarelle.sampling.RandomSources;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
@@ -35,8 +37,14 @@ final class Pass implements AutoCloseable {
     private Guidance guidance = new Guidance(List.of(), 1, 1);
     private List<AddedAttention> added = List.of();
 
-    /** What the UNet did in a pass. */
-    record Result(float[] latent, int calls, Work work) {}
+    /**
+     * What the UNet did in a pass.
+     *
+     * @param latents of each picture
+     * @param calls for each picture
+     * @param work for each picture
+     */
+    record Result(List<float[]> latents, int calls, Work work) {}
 
     /**
      * Prepares a pass.
@@ -174,49 +182,66 @@ final class Pass implements AutoCloseable {
                 : picture.planes(mask);
     }
 
-    /** Samples the latent of a picture from what the request starts from. */
-    Result sample(int image) {
-        NoiseSource noise = noise(image);
-        float[] fresh = start(noise, image);
-        float[] kept = start.latent(noise(image), fresh.length);
-        return sample(image, noise, fresh, kept, request.strength());
+    /** Samples the latents of a batch from what the request starts from. */
+    Result sample(Batch batch) {
+        List<float[]> kept = batch.images().stream()
+                .map(image -> start.latent(noise(image), cellValues()))
+                .toList();
+        return sample(batch, kept, request.strength());
     }
 
-    /** Samples the latent of a picture from one of an earlier pass, [channels][height][width] in this pass' size. */
-    Result sample(int image, float[] latent) {
-        NoiseSource noise = noise(image);
+    /** Samples the latents of a batch from those of an earlier pass, [channels][height][width] in this pass' size. */
+    Result sample(Batch batch, List<float[]> latents) {
         start = new StartPicture(new float[0], 1, cells());
-        return sample(image, noise, start(noise, image), latent, 0);
+        return sample(batch, latents, 0);
     }
 
-    private Result sample(int image, NoiseSource noise, float[] fresh, float[] kept, float strength) {
-        float[] noised = start.noised(kept, fresh, course.sigmas()[0], strength);
-        int steps = course.steps();
-        listener.progress(new Progress(Phase.DENOISE, image, 0, steps));
-        if (steps == 0) {
-            return new Result(noised, 0, Work.NONE);
+    private Result sample(Batch batch, List<float[]> latents, float strength) {
+        List<NoiseSource> sources = batch.images().stream().map(this::noise).toList();
+        List<float[]> fresh = IntStream.range(0, batch.size())
+                .mapToObj(i -> start(sources.get(i), batch.first() + i))
+                .toList();
+        float[] kept = Latents.joined(latents);
+        float[] noised = start.noised(kept, Latents.joined(fresh), course.sigmas()[0], strength);
+        report(batch, 0);
+        if (course.steps() == 0) {
+            return new Result(Latents.split(noised, batch.size()), 0, Work.NONE);
         }
-        try (GuidedDenoiser denoiser = new GuidedDenoiser(model, course, guidance, controls, added, control)) {
-            float[] latent = start.sample(
+        try (GuidedDenoiser denoiser =
+                new GuidedDenoiser(model, course, batch.size(), guidance, controls, added, control)) {
+            float[] sampled = start.sample(
                     course.sampler(),
                     denoiser,
                     kept,
                     noised,
                     course.sigmas(),
-                    noise,
-                    (step, denoised) -> report(new Progress(Phase.DENOISE, image, step + 1, steps), denoised));
-            return new Result(latent, denoiser.calls(), denoiser.work());
+                    NoiseSource.together(sources),
+                    (step, denoised) -> {
+                        report(batch, step + 1);
+                        preview(batch, step + 1, Latents.split(denoised, batch.size()));
+                    });
+            return new Result(Latents.split(sampled, batch.size()), denoiser.calls(), denoiser.work());
         }
     }
 
-    private void report(Progress progress, float[] denoised) {
-        listener.progress(progress);
-        Preview preview = new Preview(model, course, progress, denoised, control);
-        try {
-            listener.preview(preview);
-        } finally {
-            preview.end();
+    private void report(Batch batch, int step) {
+        listener.progress(new Progress(Phase.DENOISE, batch.first(), batch.size(), step, course.steps()));
+    }
+
+    private void preview(Batch batch, int step, List<float[]> denoised) {
+        for (int i = 0; i < batch.size(); i++) {
+            Progress progress = new Progress(Phase.DENOISE, batch.first() + i, step, course.steps());
+            Preview preview = new Preview(model, course, progress, denoised.get(i), control);
+            try {
+                listener.preview(preview);
+            } finally {
+                preview.end();
+            }
         }
+    }
+
+    private int cellValues() {
+        return networks.vae().latentChannels() * course.height() * course.width();
     }
 
     /** The source of a picture's noise. */

@@ -129,6 +129,33 @@ public final class Picture {
         return rgb.clone();
     }
 
+    /**
+     * The peak signal-to-noise ratio of this picture and another one in dB; infinite where they are the same.
+     *
+     * @throws IllegalArgumentException if they differ in size
+     */
+    public double psnr(Picture other) {
+        return psnr(squaredError(other));
+    }
+
+    /** The same of a mean of squared differences. */
+    static double psnr(double squaredError) {
+        return 10 * Math.log10(255 * 255 / squaredError);
+    }
+
+    /** The mean of the squared differences of all values. */
+    double squaredError(Picture other) {
+        if (width != other.width || height != other.height) {
+            throw new IllegalArgumentException("pictures of " + this + " and " + other + " cannot be compared");
+        }
+        double sum = 0;
+        for (int i = 0; i < rgb.length; i++) {
+            double difference = (rgb[i] & 0xff) - (other.rgb[i] & 0xff);
+            sum += difference * difference;
+        }
+        return sum / rgb.length;
+    }
+
     /** A new image of type {@link BufferedImage#TYPE_INT_RGB}. */
     public BufferedImage toBufferedImage() {
         return PngFile.image(width, height, rgb);

@@ -19,11 +19,10 @@ import io.aquarelle.plan.Unit;
 import io.aquarelle.sampling.Prediction;
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
-import java.util.concurrent.CancellationException;
 import java.util.concurrent.CompletableFuture;
-import java.util.concurrent.locks.ReentrantLock;
-import java.util.function.Function;
+import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -41,13 +40,12 @@ import org.jspecify.annotations.Nullable;
 public final class Pipeline implements AutoCloseable {
     private final Model model;
     private final EngineOptions options;
-    private final ReentrantLock turn = new ReentrantLock();
-    private volatile @Nullable CallControl running;
-    private volatile boolean open = true;
+    private final Turns turns;
 
     private Pipeline(Model model, EngineOptions options) {
         this.model = model;
         this.options = options;
+        turns = new Turns("the pipeline of " + model.checkpoint().path());
     }
 
     /**
@@ -94,10 +92,13 @@ public final class Pipeline implements AutoCloseable {
         try {
             Pipeline second =
                     own(model.checkpoint().retain(), options, model.spec().prediction());
-            for (Checkpoint file : model.others().retained()) {
-                second.model.addUNet(file);
+            try {
+                model.shareOthers(second.model);
+                return second;
+            } catch (Throwable e) {
+                second.close();
+                throw e;
             }
-            return second;
         } catch (IOException e) {
             throw new IllegalStateException(model.checkpoint().path() + " could be opened once but not again", e);
         }
@@ -114,7 +115,7 @@ public final class Pipeline implements AutoCloseable {
      * @throws IllegalStateException if the pipeline is closed
      */
     public int addUNet(Path file) throws IOException {
-        return inTurn(() -> {
+        return turns.inTurn(() -> {
             model.addUNet(Checkpoint.open(file));
             return model.unets().size() - 1;
         });
@@ -176,7 +177,7 @@ public final class Pipeline implements AutoCloseable {
      * @throws IllegalStateException if the pipeline is closed
      */
     public ControlNet controlNet(Path file) throws IOException {
-        return inTurn(() -> model.addOns().controlNet(file));
+        return turns.inTurn(() -> model.addOns().controlNet(file));
     }
 
     /**
@@ -188,7 +189,7 @@ public final class Pipeline implements AutoCloseable {
      * @throws IllegalStateException if the pipeline is closed
      */
     public SpeedUpNet speedUpNet(Path file) throws IOException {
-        return inTurn(() -> model.addOns().speedUpNet(file));
+        return turns.inTurn(() -> model.addOns().speedUpNet(file));
     }
 
     /**
@@ -206,7 +207,7 @@ public final class Pipeline implements AutoCloseable {
 
     /** The same for an encoder whose attention has other than the usual 16 heads. */
     ImageAdapter imageAdapter(Path file, Path encoder, int heads) throws IOException {
-        return inTurn(() -> model.addOns().imageAdapter(file, encoder, heads));
+        return turns.inTurn(() -> model.addOns().imageAdapter(file, encoder, heads));
     }
 
     /**
@@ -220,7 +221,7 @@ public final class Pipeline implements AutoCloseable {
      * @throws IllegalStateException if the pipeline is closed
      */
     public Autoencoder autoencoder(Path file) throws IOException {
-        return inTurn(() -> model.addOns().autoencoder(file));
+        return turns.inTurn(() -> model.addOns().autoencoder(file));
     }
 
     /** Draws a request; see {@link #generate(ImageRequest, ProgressListener)}. */
@@ -239,6 +240,14 @@ public final class Pipeline implements AutoCloseable {
      */
     public List<GeneratedImage> generate(ImageRequest request, ProgressListener listener) {
         return generate(request, listener, new CallControl());
+    }
+
+    /**
+     * Draws a request and keeps no picture: the listener {@linkplain ProgressListener#finished gets} each one. Otherwise
+     * like {@link #generate(ImageRequest, ProgressListener)}, for batches that would fill the memory.
+     */
+    public void draw(ImageRequest request, ProgressListener listener) {
+        draw(request, listener, new CallControl(), image -> {});
     }
 
     /**
@@ -267,10 +276,7 @@ public final class Pipeline implements AutoCloseable {
 
     /** Cancels the generation in progress, if there is one; it ends within one node of the network. Any thread may. */
     public void cancel() {
-        CallControl control = running;
-        if (control != null) {
-            control.cancel();
-        }
+        turns.cancel();
     }
 
     /**
@@ -281,18 +287,7 @@ public final class Pipeline implements AutoCloseable {
      */
     @Override
     public void close() {
-        if (turn.isHeldByCurrentThread()) {
-            throw new IllegalStateException(
-                    "a listener cannot close the pipeline that it listens to; cancel it instead");
-        }
-        open = false;
-        cancel();
-        turn.lock();
-        try {
-            model.close();
-        } finally {
-            turn.unlock();
-        }
+        turns.close(model::close);
     }
 
     /**
@@ -315,7 +310,7 @@ public final class Pipeline implements AutoCloseable {
      * @throws IllegalStateException if the pipeline is closed
      */
     public List<PlannedCall> explain(ImageRequest request) {
-        return taken(
+        return turns.cancellable(
                 new CallControl(),
                 control -> Drawing.courses(model, request).stream()
                         .flatMap(course -> course.explain().stream())
@@ -332,7 +327,7 @@ public final class Pipeline implements AutoCloseable {
      * @throws IllegalArgumentException if the layers do not come to the share
      */
     public TemporalExperts randomExperts(ImageRequest request, int experts, double share, long seed) {
-        return taken(
+        return turns.cancellable(
                 new CallControl(),
                 control -> Course.of(request, model).getFirst().randomExperts(experts, share, seed));
     }
@@ -369,7 +364,7 @@ public final class Pipeline implements AutoCloseable {
                     + " pass, without other pictures and adapters");
         }
         ImageRequest asked = PlanSearch.calibration(request);
-        PlanCache cache = taken(
+        PlanCache cache = turns.cancellable(
                 new CallControl(),
                 control -> new PlanCache(
                         folder,
@@ -377,6 +372,7 @@ public final class Pipeline implements AutoCloseable {
                         String.join(
                                 "|",
                                 Version.current(),
+                                "" + PlanSearch.VERSION,
                                 "" + quality,
                                 asked.width() + "x" + asked.height(),
                                 "" + asked.guidance(),
@@ -403,44 +399,20 @@ public final class Pipeline implements AutoCloseable {
      * @throws IllegalStateException if the pipeline is closed
      */
     public List<String> unused(Adapter adapter) throws ModelFormatException {
-        return inTurn(() -> model.adapters().unused(adapter));
+        return turns.inTurn(() -> model.adapters().unused(adapter));
     }
 
     private List<GeneratedImage> generate(ImageRequest request, ProgressListener listener, CallControl control) {
-        return taken(control, it -> new Drawing(model, request, listener, it).images());
+        List<GeneratedImage> images = new ArrayList<>();
+        draw(request, listener, control, images::add);
+        return images;
     }
 
-    /** Takes the networks for a task that can be cancelled. */
-    private <T> T taken(CallControl control, Function<CallControl, T> task) {
-        turn.lock();
-        CallControl outer = running; // not null when a listener draws
-        try {
-            running = control; // first, so that close() cancels what has passed the check
-            return inTurn(() -> task.apply(control));
-        } catch (CancellationException e) {
-            throw new GenerationCancelledException();
-        } finally {
-            running = outer;
-            turn.unlock();
-        }
-    }
-
-    /** What needs the networks and no others at the same time; opening files among it. */
-    @FunctionalInterface
-    private interface Task<T, E extends Exception> {
-        T run() throws E;
-    }
-
-    private <T, E extends Exception> T inTurn(Task<T, E> task) throws E {
-        turn.lock();
-        try {
-            if (!open) {
-                throw new IllegalStateException(
-                        "the pipeline of " + model.checkpoint().path() + " is closed");
-            }
-            return task.run();
-        } finally {
-            turn.unlock();
-        }
+    private void draw(
+            ImageRequest request, ProgressListener listener, CallControl control, Consumer<GeneratedImage> finished) {
+        turns.cancellable(control, it -> {
+            new Drawing(model, request, listener, it).run(finished);
+            return null;
+        });
     }
 }

@@ -15,6 +15,9 @@ import java.util.stream.Stream;
  * add up, which tells the combinations that are worth measuring, and the cheapest that holds is the answer.
  */
 final class PlanSearch {
+    /** Raised with every change of what a search tries or how it measures: plans found before are searched anew. */
+    static final int VERSION = 1;
+
     private static final List<String> PROMPTS = List.of("a red apple", "a smiling face", "a house by a lake");
     private static final long FIRST_SEED = 1001;
     private static final int MOST_CELLS = 32; // of a side of calibration latents, by area
@@ -161,8 +164,8 @@ final class PlanSearch {
         double[] errors = new double[full.size()];
         for (int i = 0; i < full.size(); i++) {
             GeneratedImage image = draw(plan.policy(), i);
-            errors[i] = error(full.get(i), image);
-            worst = Math.min(worst, psnr(errors[i]));
+            errors[i] = full.get(i).picture().squaredError(image.picture());
+            worst = Math.min(worst, Picture.psnr(errors[i]));
             if (worst < quality) {
                 return false;
             }
@@ -203,7 +206,7 @@ final class PlanSearch {
                 for (Measured outer : kinds.get(2)) {
                     for (Measured inner : kinds.get(3)) {
                         Measured all = together(guidance, skipping, outer, inner);
-                        if (Arrays.stream(all.errors).allMatch(error -> psnr(error) >= quality)) {
+                        if (Arrays.stream(all.errors).allMatch(error -> Picture.psnr(error) >= quality)) {
                             combinations.add(all);
                         }
                     }
@@ -242,22 +245,5 @@ final class PlanSearch {
                                 .build(),
                         listener::progress)
                 .getFirst();
-    }
-
-    /** The mean of squared differences of 8-bit values. */
-    static double error(GeneratedImage one, GeneratedImage other) {
-        byte[] a = one.rgb();
-        byte[] b = other.rgb();
-        double sum = 0;
-        for (int i = 0; i < a.length; i++) {
-            double difference = (a[i] & 0xff) - (b[i] & 0xff);
-            sum += difference * difference;
-        }
-        return sum / a.length;
-    }
-
-    /** In dB. */
-    static double psnr(double error) {
-        return 10 * Math.log10(255 * 255 / error);
     }
 }

@@ -5,16 +5,22 @@ package io.aquarelle;
  *
  * @param phase what it is doing
  * @param image which picture of the batch, from 0
+ * @param images how many it is about: this one and those behind it, where they are drawn together
  * @param step steps of this phase that are done
  * @param total steps of this phase
  */
-public record Progress(Phase phase, int image, int step, int total) {
+public record Progress(Phase phase, int image, int images, int step, int total) {
+    /** Of one picture. */
+    public Progress(Phase phase, int image, int step, int total) {
+        this(phase, image, 1, step, total);
+    }
+
     /** The same of another picture. */
     Progress of(int other) {
         return new Progress(phase, other, step, total);
     }
 
-    /** The parts of a generation, in order; text and encoding once, the others for each picture and pass. */
+    /** The parts of a generation, in order; text and encoding once, the others for each picture and pass; small pictures are denoised together. */
     public enum Phase {
         /** The prompt goes through the text encoder. */
         TEXT,

@@ -14,4 +14,11 @@ public interface ProgressListener {
      * who does not look; an exception thrown here ends the generation likewise.
      */
     default void preview(Preview preview) {}
+
+    /**
+     * Told of each picture of a batch as soon as it is there; an exception thrown here ends the generation likewise.
+     *
+     * @param index of the picture, from 0
+     */
+    default void finished(int index, GeneratedImage image) {}
 }

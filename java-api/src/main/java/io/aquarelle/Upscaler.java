@@ -10,10 +10,6 @@ import io.aquarelle.model.Weights;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.Locale;
-import java.util.concurrent.CancellationException;
-import java.util.concurrent.locks.ReentrantLock;
-import java.util.function.Function;
-import org.jspecify.annotations.Nullable;
 
 /**
  * A network that enlarges pictures: ESRGAN (Wang et al. 2018, arXiv 1809.00219) and Real-ESRGAN (Wang et al. 2021, arXiv
@@ -41,13 +37,13 @@ public final class Upscaler implements AutoCloseable {
     private final String name;
     private final Engine engine;
     private final RrdbNet network;
-    private final ReentrantLock turn = new ReentrantLock();
-    private volatile @Nullable CallControl running;
+    private final Turns turns;
 
     private Upscaler(Path file, Engine engine, RrdbNet network) {
         name = Infotext.name(file);
         this.engine = engine;
         this.network = network;
+        turns = new Turns("the upscaler " + file);
     }
 
     /**
@@ -119,7 +115,7 @@ public final class Upscaler implements AutoCloseable {
                     "the tile size is " + tileSize + "; it must be 0 or " + MIN_TILE_SIZE + " to " + Picture.MAX_SIDE);
         }
         requireFit(picture.width(), picture.height(), repeats);
-        return taken(new CallControl(), control -> {
+        return turns.cancellable(new CallControl(), control -> {
             Picture large = picture;
             for (int i = 0; i < repeats; i++) {
                 int image = i;
@@ -132,7 +128,7 @@ public final class Upscaler implements AutoCloseable {
 
     /** Enlarges a generated image, whose infotext then tells of it as A1111's does; otherwise likewise. */
     public GeneratedImage upscale(GeneratedImage image, int repeats, int tileSize, ProgressListener listener) {
-        Picture small = Picture.owning(image.width(), image.height(), image.rgb());
+        Picture small = image.picture();
         Picture large = upscale(small, repeats, tileSize, listener);
         return image.enlarged(large, Infotext.upscaled(image.infotext(), large.width() / small.width(), name));
     }
@@ -161,25 +157,27 @@ public final class Upscaler implements AutoCloseable {
 
     /** Cancels the call in progress, if there is one; it ends within one node of the network. Any thread may. */
     public void cancel() {
-        CallControl control = running;
-        if (control != null) {
-            control.cancel();
-        }
+        turns.cancel();
     }
 
-    /** Cancels the call in progress and gives memory back. Without effect when closed already. */
+    /**
+     * Cancels the call in progress, refuses those that wait, and gives memory back. Without effect when closed already.
+     *
+     * @throws IllegalStateException if a listener of this upscaler's own call calls it
+     */
     @Override
     public void close() {
-        cancel();
-        network.close();
-        engine.close();
+        turns.close(() -> {
+            network.close();
+            engine.close();
+        });
     }
 
     /** Enlarges once, and again until a size is reached or a few times have passed. */
     Picture enlarged(
             Picture picture, int width, int height, long maxMemory, ProgressListener listener, CallControl control) {
         int tileSize = tileSize(maxMemory);
-        return taken(control, it -> {
+        return turns.cancellable(control, it -> {
             Picture large = picture;
             int i = 0;
             do {
@@ -200,20 +198,5 @@ public final class Upscaler implements AutoCloseable {
             size /= 2;
         }
         return size;
-    }
-
-    /** Takes the network for a task that can be cancelled. */
-    private Picture taken(CallControl control, Function<CallControl, Picture> task) {
-        turn.lock();
-        CallControl outer = running; // not null when a listener upscales
-        try {
-            running = control;
-            return task.apply(control);
-        } catch (CancellationException e) {
-            throw new GenerationCancelledException();
-        } finally {
-            running = outer;
-            turn.unlock();
-        }
     }
 }

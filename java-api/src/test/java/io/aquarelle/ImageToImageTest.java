@@ -149,10 +149,10 @@ class ImageToImageTest {
         List<Progress> expected = new ArrayList<>();
         expected.add(new Progress(Phase.ENCODE, 0, 0, 1));
         expected.add(new Progress(Phase.ENCODE, 0, 1, 1));
+        for (int step = 0; step <= 4; step++) {
+            expected.add(new Progress(Phase.DENOISE, 0, 2, step, 4));
+        }
         for (int image = 0; image < 2; image++) {
-            for (int step = 0; step <= 4; step++) {
-                expected.add(new Progress(Phase.DENOISE, image, step, 4));
-            }
             expected.add(new Progress(Phase.DECODE, image, 0, 1));
             expected.add(new Progress(Phase.DECODE, image, 1, 1));
         }

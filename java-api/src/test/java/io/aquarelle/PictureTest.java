@@ -115,6 +115,16 @@ class PictureTest {
     }
 
     @Test
+    void theSignalToNoiseRatioIsThatOfTheWholeRange() {
+        Picture grey = Picture.of(2, 1, new byte[] {100, 100, 100, 100, 100, 100});
+        Picture other = Picture.of(2, 1, new byte[] {125, 75, 126, 100, 100, 100});
+        assertEquals(Double.POSITIVE_INFINITY, grey.psnr(grey));
+        assertEquals(10 * Math.log10(255 * 255 * 6.0 / (25 * 25 + 25 * 25 + 26 * 26)), grey.psnr(other), 1e-9);
+        assertEquals(grey.psnr(other), other.psnr(grey));
+        assertThrows(IllegalArgumentException.class, () -> grey.psnr(Picture.of(1, 2, new byte[6])));
+    }
+
+    @Test
     void aMaskMixesTwoPictures() {
         Picture under = Picture.of(3, 1, new byte[] {10, 20, 30, 10, 20, 30, 10, 20, 30});
         Picture over = Picture.of(3, 1, new byte[] {90, 90, 90, 90, 90, 90, 90, 90, 90});

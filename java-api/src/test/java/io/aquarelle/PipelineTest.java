@@ -238,10 +238,10 @@ class PipelineTest {
         for (int step = 0; step <= 2; step++) {
             expected.add(new Progress(Phase.TEXT, 0, step, 2));
         }
+        for (int step = 0; step <= 3; step++) {
+            expected.add(new Progress(Phase.DENOISE, 0, 2, step, 3));
+        }
         for (int image = 0; image < 2; image++) {
-            for (int step = 0; step <= 3; step++) {
-                expected.add(new Progress(Phase.DENOISE, image, step, 3));
-            }
             expected.add(new Progress(Phase.DECODE, image, 0, 1));
             expected.add(new Progress(Phase.DECODE, image, 1, 1));
         }

@@ -83,7 +83,7 @@ class PreviewTest {
     }
 
     @Test
-    void aPreviewFollowsEachStep() {
+    void aPreviewOfEachPictureFollowsEachStep() {
         List<Object> heard = new ArrayList<>();
         var listener = new ProgressListener() {
             @Override
@@ -93,17 +93,18 @@ class PreviewTest {
 
             @Override
             public void preview(Preview preview) {
-                heard.add(preview.progress().step());
+                heard.add(preview.progress());
             }
         };
         pipeline.generate(request().batch(2).build(), listener);
         List<Object> expected = new ArrayList<>();
+        expected.add(new Progress(Phase.DENOISE, 0, 2, 0, 3));
+        for (int step = 1; step <= 3; step++) {
+            expected.add(new Progress(Phase.DENOISE, 0, 2, step, 3));
+            expected.add(new Progress(Phase.DENOISE, 0, step, 3));
+            expected.add(new Progress(Phase.DENOISE, 1, step, 3));
+        }
         for (int image = 0; image < 2; image++) {
-            expected.add(new Progress(Phase.DENOISE, image, 0, 3));
-            for (int step = 1; step <= 3; step++) {
-                expected.add(new Progress(Phase.DENOISE, image, step, 3));
-                expected.add(step);
-            }
             expected.add(new Progress(Phase.DECODE, image, 0, 1));
             expected.add(new Progress(Phase.DECODE, image, 1, 1));
         }

@@ -282,7 +282,7 @@ class SwitchedPipelineTest {
                 Course course =
                         new Course(model, request, Samplers.byName("dpm++2m"), sigmas, Mixture.of(request, model), run);
                 try (var denoiser = new GuidedDenoiser(
-                        model, course, new Guidance(branches, 7, 1), none, List.of(), new CallControl())) {
+                        model, course, 1, new Guidance(branches, 7, 1), none, List.of(), new CallControl())) {
                     List<float[]> estimates = new ArrayList<>();
                     float[] latent = course.sampler()
                             .sample(

@@ -45,17 +45,6 @@ class UpscalerTest {
         return Picture.of(width, height, rgb);
     }
 
-    private static double psnr(Picture a, Picture b) {
-        byte[] one = a.rgb();
-        byte[] other = b.rgb();
-        double sum = 0;
-        for (int i = 0; i < one.length; i++) {
-            double difference = (one[i] & 0xff) - (other[i] & 0xff);
-            sum += difference * difference;
-        }
-        return 10 * Math.log10(255.0 * 255 * one.length / sum);
-    }
-
     @ParameterizedTest
     @CsvSource({"x4, .safetensors, 5, 7", "x2, .pth, 6, 8", "x1, .safetensors, 8, 4", "old, .pth, 5, 7"})
     void picturesAreTheGoldenOnes(String name, String ending, int height, int width) throws IOException {
@@ -104,7 +93,7 @@ class UpscalerTest {
             for (int tile : new int[] {32, 45, 64}) {
                 List<Progress> told = new ArrayList<>();
                 Picture tiled = upscaler.upscale(picture, 1, tile * folded, told::add);
-                assertTrue(psnr(whole, tiled) > 45, tile + ": " + psnr(whole, tiled));
+                assertTrue(whole.psnr(tiled) > 45, tile + ": " + whole.psnr(tiled));
                 Progress end = told.getLast();
                 assertEquals(new Progress(Phase.UPSCALE, 0, end.total(), end.total()), end);
                 assertEquals(end.total() + 1, told.size());

@@ -9,12 +9,13 @@ import io.aquarelle.bindings.aq_unit;
 import io.aquarelle.plan.Action;
 import io.aquarelle.plan.Unit;
 import io.aquarelle.plan.Work;
+import io.aquarelle.sampling.Latents;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.List;
+import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
 
 /** The denoising network of a latent diffusion model (Rombach et al. 2022, arXiv 2112.10752). */
@@ -196,23 +197,27 @@ public final class UNet extends Network {
         }
 
         /**
-         * This batch and another one behind it.
+         * Batches behind one another.
          *
          * @throws IllegalArgumentException if they have not as many tokens
          */
-        public Condition and(Condition other) {
-            if (tokens != other.tokens) {
-                throw new IllegalArgumentException(
-                        "conditions of " + tokens + " and " + other.tokens + " tokens cannot be one batch");
+        public static Condition joined(List<Condition> all) {
+            int tokens = all.getFirst().tokens;
+            for (Condition each : all) {
+                if (each.tokens != tokens) {
+                    throw new IllegalArgumentException(
+                            "conditions of " + tokens + " and " + each.tokens + " tokens cannot be one batch");
+                }
             }
             return new Condition(
-                    join(context, other.context), tokens, join(label, other.label), join(guidance, other.guidance));
+                    joined(all, Condition::context),
+                    tokens,
+                    joined(all, Condition::label),
+                    joined(all, Condition::guidance));
         }
 
-        private static float[] join(float[] first, float[] second) {
-            float[] both = Arrays.copyOf(first, first.length + second.length);
-            System.arraycopy(second, 0, both, first.length, second.length);
-            return both;
+        private static float[] joined(List<Condition> all, Function<Condition, float[]> part) {
+            return Latents.joined(all.stream().map(part).toList());
         }
     }
 

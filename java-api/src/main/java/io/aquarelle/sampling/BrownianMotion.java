@@ -1,6 +1,6 @@
 package io.aquarelle.sampling;
 
-import org.jspecify.annotations.Nullable;
+import java.util.List;
 
 /** The path whose increments a stochastic sampler adds. */
 @FunctionalInterface
@@ -17,16 +17,20 @@ interface BrownianMotion {
     /** Fresh noise for every increment: right where intervals do not overlap. */
     Source WHITE = (noise, sigmas, length) -> (from, to) -> noise.normal(length);
 
-    /** A {@link BrownianTree}, planted when the first increment is asked for. */
+    /** A {@link BrownianTree} for each part of the noise, planted when the first increment is asked for. */
     Source TREE = (noise, sigmas, length) -> new BrownianMotion() {
-        private @Nullable BrownianTree tree;
+        private List<BrownianTree> trees = List.of();
 
         @Override
         public float[] increment(float from, float to) {
-            if (tree == null) {
-                tree = BrownianTree.over(sigmas, length, noise);
+            if (trees.isEmpty()) {
+                List<NoiseSource> parts = noise.parts();
+                trees = parts.stream()
+                        .map(part -> BrownianTree.over(sigmas, length / parts.size(), part))
+                        .toList();
             }
-            return tree.increment(from, to);
+            return Latents.joined(
+                    trees.stream().map(tree -> tree.increment(from, to)).toList());
         }
     };
 }

@@ -1,11 +1,34 @@
 package io.aquarelle.sampling;
 
+import java.util.Arrays;
+import java.util.List;
+import java.util.stream.IntStream;
+
 /**
  * Arithmetic on whole latents, in double precision between reading and writing. Every function returns a new array;
  * lengths must agree.
  */
-final class Latents {
+public final class Latents {
     private Latents() {}
+
+    /** One behind another. */
+    public static float[] joined(List<float[]> parts) {
+        float[] joined = new float[parts.stream().mapToInt(part -> part.length).sum()];
+        int at = 0;
+        for (float[] part : parts) {
+            System.arraycopy(part, 0, joined, at, part.length);
+            at += part.length;
+        }
+        return joined;
+    }
+
+    /** The opposite: parts of one length. */
+    public static List<float[]> split(float[] latents, int count) {
+        int length = latents.length / count;
+        return IntStream.range(0, count)
+                .mapToObj(i -> Arrays.copyOfRange(latents, i * length, (i + 1) * length))
+                .toList();
+    }
 
     /** a x. */
     static float[] scale(double a, float[] x) {

@@ -1,6 +1,10 @@
 package io.aquarelle.sampling;
 
-/** Takes a latent down a list of noise levels to 0. {@link Samplers} has the implementations. */
+/**
+ * Takes a latent down a list of noise levels to 0. {@link Samplers} has the implementations. They treat each value by
+ * itself, so several latents behind one another, with {@linkplain NoiseSource#together noise of as many sources}, become
+ * what each becomes alone.
+ */
 @FunctionalInterface
 public interface Sampler {
     /**

@@ -285,7 +285,8 @@ class GoldenTest {
             Condition cond = nano.condition("cond");
             Condition other =
                     new Condition(cond.context(), 77, nano.condition("uncond").label(), new float[0]);
-            float[] both = nano.unet().evaluate(twice, new float[] {500, 500}, cond.and(other), 16, 16, null);
+            float[] both = nano.unet()
+                    .evaluate(twice, new float[] {500, 500}, Condition.joined(List.of(cond, other)), 16, 16, null);
             nano.assertClose("unet.eps.t500", Arrays.copyOf(both, latent.length));
             float[] alone = nano.unet().evaluate(latent, new float[] {500}, other, 16, 16, null);
             assertClose(alone, Arrays.copyOfRange(both, latent.length, both.length), 1e-6);

@@ -60,6 +60,24 @@ class SamplersTest {
         }
     }
 
+    @Test
+    void severalLatentsTogetherBecomeWhatEachBecomesAlone() {
+        List<float[]> latents = List.of(LATENT, Latents.scale(0.5, LATENT), Latents.scale(-1, LATENT));
+        for (String name : Samplers.names()) {
+            Sampler sampler = Samplers.byName(name, new SamplerOptions(1f, NoiseSchedule.stableDiffusion()));
+            List<NoiseSource> sources = new ArrayList<>();
+            List<float[]> alone = new ArrayList<>();
+            for (int i = 0; i < latents.size(); i++) {
+                sources.add(RandomSources.philox(i));
+                alone.add(sampler.sample(
+                        TWO_GAUSSIANS, latents.get(i), SIGMAS, RandomSources.philox(i), StepListener.NONE));
+            }
+            float[] together = sampler.sample(
+                    TWO_GAUSSIANS, Latents.joined(latents), SIGMAS, NoiseSource.together(sources), StepListener.NONE);
+            assertArrayEquals(Latents.joined(alone), together, name);
+        }
+    }
+
     /** The first estimate of a step is at its sigma, and the listener's; trials may follow. */
     @Test
     void theListenerHearsOfEveryStepWithItsEstimate() {

@@ -5,6 +5,7 @@ import io.aquarelle.ImageRequest;
 import io.aquarelle.Picture;
 import io.aquarelle.Pipeline;
 import io.aquarelle.PlannedCall;
+import io.aquarelle.Progress;
 import io.aquarelle.Progress.Phase;
 import io.aquarelle.ProgressListener;
 import io.aquarelle.Upscaler;
@@ -17,6 +18,8 @@ import io.aquarelle.sampling.RandomSources;
 import io.aquarelle.sampling.Samplers;
 import io.aquarelle.sampling.SigmaSchedules;
 import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.math.BigInteger;
 import java.nio.file.Path;
 import java.util.HashMap;
 import java.util.Iterator;
@@ -64,8 +67,9 @@ final class GenerateCommand extends ModelCommand {
     @Option(
             names = {"-s", "--seed"},
             paramLabel = "SEED",
+            converter = Seed.Converter.class,
             description = "The same seed draws the same picture; a negative one, or none, is random.")
-    private long seed = -1;
+    private Seed seed = Seed.RANDOM;
 
     @Option(
             names = "--rng",
@@ -200,7 +204,7 @@ final class GenerateCommand extends ModelCommand {
      * counted with a plan. {@code width} and {@code height} are those before upscaling, for which {@code upscale_s} is set.
      */
     private record Report(
-            long seed,
+            BigInteger seed,
             int width,
             int height,
             int steps,
@@ -272,31 +276,19 @@ final class GenerateCommand extends ModelCommand {
                     print("%s", json ? Json.of(PlanOptions.rows(calls)) : PlanOptions.table(calls));
                     return Main.DONE;
                 }
-                var clock = new PhaseClock(context.interrupt(), bar);
-                ProgressListener listener = previews.beside(clock, pipeline);
-                int unetCalls = 0;
-                Work work = Work.NONE;
-                for (int i = 0; i < batch; i++) {
-                    clock.start(batch == 1 ? "" : "picture %d/%d ".formatted(i + 1, batch));
-                    GeneratedImage image = draw(pipeline, after, request, i, files.get(i), listener, bar);
-                    unetCalls += image.unetCalls();
-                    work = work.plus(image.work());
-                }
+                var clock = new PhaseClock(context.interrupt(), bar, batch);
+                var writer = new Writer(clock, after, files, bar);
+                pipeline.draw(request, previews.beside(writer, pipeline));
                 bar.clear();
-                report(request, files, unetCalls, work, loadS, clock, Json.seconds(System.nanoTime() - start));
+                report(request, files, writer, loadS, clock, Json.seconds(System.nanoTime() - start));
             }
         }
         return Main.DONE;
     }
 
     private void report(
-            ImageRequest request,
-            List<Path> files,
-            int unetCalls,
-            Work work,
-            double loadS,
-            PhaseClock clock,
-            double totalS) {
+            ImageRequest request, List<Path> files, Writer done, double loadS, PhaseClock clock, double totalS) {
+        Work work = done.work;
         double textS = clock.seconds(Phase.TEXT);
         double denoiseS = clock.seconds(Phase.DENOISE);
         double decodeS = clock.seconds(Phase.DECODE);
@@ -307,11 +299,11 @@ final class GenerateCommand extends ModelCommand {
             print(
                     "%s",
                     Json.of(new Report(
-                            request.seed(),
+                            Seed.unsigned(request.seed()),
                             request.width(),
                             request.height(),
                             request.steps(),
-                            unetCalls,
+                            done.unetCalls,
                             loadS,
                             textS,
                             denoiseS,
@@ -328,7 +320,7 @@ final class GenerateCommand extends ModelCommand {
         }
         tell(
                 "load %.2f s, text %.2f s, denoise %.2f s, decode %.2f s; %d UNet calls, peak memory %.0f MB",
-                loadS, textS, denoiseS, decodeS, unetCalls, peakRssMb);
+                loadS, textS, denoiseS, decodeS, done.unetCalls, peakRssMb);
     }
 
     private String prompt() {
@@ -362,9 +354,7 @@ final class GenerateCommand extends ModelCommand {
         set(request, "--batch-count", it -> it.batch(batch));
         passes.set(request);
         request.plan(plan.contents(switchedUNets()).policy());
-        if (seed >= 0) {
-            request.seed(seed);
-        }
+        seed.value().ifPresent(request::seed);
         return request.build();
     }
 
@@ -390,27 +380,47 @@ final class GenerateCommand extends ModelCommand {
         }
     }
 
-    /**
-     * Draws and writes one picture, so that what is finished stays when a later one fails or is stopped.
-     */
-    private GeneratedImage draw(
-            Pipeline pipeline,
-            Upscaler after,
-            ImageRequest batch,
-            int index,
-            Path file,
-            ProgressListener listener,
-            ProgressBar bar)
-            throws IOException {
-        long start = System.nanoTime();
-        GeneratedImage image = upscale.upscaled(
-                after, pipeline.generate(batch.only(index), listener).getFirst(), listener);
-        image.writePng(file);
-        if (!json) {
-            bar.clear();
-            print("%s  seed %d  %.1f s", file, image.seed(), (System.nanoTime() - start) / 1e9);
+    /** Writes each picture when it is there, so that what is finished stays when a later one fails or is stopped. */
+    private final class Writer implements ProgressListener {
+        private final PhaseClock clock;
+        private final Upscaler after;
+        private final List<Path> files;
+        private final ProgressBar bar;
+        private final long start = System.nanoTime();
+        private int unetCalls;
+        private Work work = Work.NONE;
+
+        Writer(PhaseClock clock, Upscaler after, List<Path> files, ProgressBar bar) {
+            this.clock = clock;
+            this.after = after;
+            this.files = files;
+            this.bar = bar;
         }
-        return image;
+
+        @Override
+        public void progress(Progress progress) {
+            clock.progress(progress);
+        }
+
+        @Override
+        public void finished(int index, GeneratedImage image) {
+            unetCalls += image.unetCalls();
+            work = work.plus(image.work());
+            ProgressListener tiles =
+                    it -> clock.progress(new Progress(it.phase(), index, it.step(), it.total())); // not the repeats
+            try {
+                upscale.upscaled(after, image, tiles).writePng(files.get(index));
+            } catch (IOException e) {
+                throw new UncheckedIOException(e.getMessage(), e);
+            }
+            clock.pause();
+            if (!json) {
+                bar.clear();
+                print(
+                        "%s  seed %s  %.1f s",
+                        files.get(index), Seed.unsigned(image.seed()), (System.nanoTime() - start) / 1e9);
+            }
+        }
     }
 
     /** Names for the help text. */

@@ -8,6 +8,8 @@ import io.aquarelle.model.EngineOptions;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Iterator;
+import java.util.OptionalLong;
+import java.util.concurrent.ThreadLocalRandom;
 import java.util.function.Supplier;
 import picocli.CommandLine.Option;
 
@@ -52,8 +54,11 @@ final class PassOptions {
     @Option(
             names = "--variation-seed",
             paramLabel = "SEED",
-            description = "Turn the noise towards that of another seed, which grows by 1 with each picture of a batch.")
-    private long variationSeed;
+            converter = Seed.Converter.class,
+            description =
+                    "Turn the noise towards that of another seed (0), which grows by 1 with each picture of a batch;"
+                            + " a negative one is random.")
+    private Seed variationSeed = new Seed(OptionalLong.of(0));
 
     @Option(
             names = "--variation-strength",
@@ -98,12 +103,16 @@ final class PassOptions {
                 request,
                 "--variation-strength",
                 it -> it.variation(
-                        option("--variation-strength", () -> new Variation(variationSeed, variationStrength))));
+                        option("--variation-strength", () -> new Variation(variationSeed(), variationStrength))));
         ModelCommand.set(request, "--img-cfg-scale", imageGuidance, ImageRequest.Builder::imageGuidance);
         if (hires) {
             ImageRequest base = request.build();
             ModelCommand.set(request, "--hires", it -> it.hires(option("--hires", () -> hires(base))));
         }
+    }
+
+    private long variationSeed() {
+        return variationSeed.value().orElseGet(() -> ThreadLocalRandom.current().nextInt(Integer.MAX_VALUE));
     }
 
     private Hires hires(ImageRequest base) {

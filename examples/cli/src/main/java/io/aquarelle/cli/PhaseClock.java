@@ -11,19 +11,20 @@ import java.util.Map;
 final class PhaseClock implements ProgressListener {
     private final Interrupt interrupt;
     private final ProgressBar bar;
+    private final int pictures;
     private final Map<Phase, Long> nanos = new EnumMap<>(Phase.class);
-    private String label = "";
     private Phase phase;
     private long since;
 
-    PhaseClock(Interrupt interrupt, ProgressBar bar) {
+    /** For as many pictures. */
+    PhaseClock(Interrupt interrupt, ProgressBar bar, int pictures) {
         this.interrupt = interrupt;
         this.bar = bar;
+        this.pictures = pictures;
     }
 
-    /** Starts a picture; {@code label} tells it from others on the bar. */
-    void start(String label) {
-        this.label = label;
+    /** Stops until something is told again. */
+    void pause() {
         phase = null;
     }
 
@@ -38,9 +39,21 @@ final class PhaseClock implements ProgressListener {
         since = now;
         String amount = progress.step() + "/" + progress.total();
         bar.show(
-                label + phase.name().toLowerCase(Locale.ROOT),
+                label(progress) + phase.name().toLowerCase(Locale.ROOT),
                 amount,
                 (double) progress.step() / Math.max(1, progress.total()));
+    }
+
+    /** Tells a picture, or several that are drawn together, from others. */
+    private String label(Progress progress) {
+        int first = progress.image() + 1;
+        int last = progress.image() + progress.images();
+        if (pictures == 1 || phase == Phase.TEXT) {
+            return "";
+        }
+        return first == last
+                ? "picture %d/%d ".formatted(first, pictures)
+                : "pictures %d-%d/%d ".formatted(first, last, pictures);
     }
 
     double seconds(Phase phase) {

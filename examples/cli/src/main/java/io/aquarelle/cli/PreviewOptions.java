@@ -1,5 +1,6 @@
 package io.aquarelle.cli;
 
+import io.aquarelle.GeneratedImage;
 import io.aquarelle.Picture;
 import io.aquarelle.Pipeline;
 import io.aquarelle.Preview;
@@ -113,6 +114,11 @@ final class PreviewOptions {
                 if (preview.progress().step() % interval == 0) {
                     write(picture(preview, opened));
                 }
+            }
+
+            @Override
+            public void finished(int index, GeneratedImage image) {
+                other.finished(index, image);
             }
         };
     }

@@ -65,8 +65,7 @@ final class UpscaleCommand extends SubCommand {
                 Upscaler upscaler = upscale.open(engine.options())) {
             double loadS = Json.seconds(System.nanoTime() - start);
             context.interrupt().onRequest(upscaler::cancel);
-            var clock = new PhaseClock(context.interrupt(), bar);
-            clock.start("");
+            var clock = new PhaseClock(context.interrupt(), bar, 1);
             Picture large = enlarged(upscaler, small, clock);
             large.writePng(output);
             bar.clear();

@@ -14,32 +14,20 @@ import io.aquarelle.Pipeline;
 import io.aquarelle.Variation;
 import io.aquarelle.model.EngineOptions;
 import io.aquarelle.model.NanoControlNet;
-import io.aquarelle.model.NanoModel;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.List;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.io.TempDir;
 
 /** Options of control nets, second passes and variations. */
-class AddOnOptionsTest {
-    @TempDir
-    static Path models;
-
-    private static Path model;
+class AddOnOptionsTest extends DrawingTest {
     private static Path net;
     private static Path picture;
 
-    @TempDir
-    Path folder;
-
     @BeforeAll
     static void write() throws IOException {
-        model = models.resolve("nano.safetensors");
-        NanoModel.writeDrawable(model);
         net = NanoControlNet.of("sd1-nano").write(models.resolve("control.safetensors"));
         picture = models.resolve("picture.png");
         try (Pipeline pipeline = Pipeline.open(model, EngineOptions.ofThreads(1))) {
@@ -51,14 +39,6 @@ class AddOnOptionsTest {
                     .getFirst()
                     .writePng(picture);
         }
-    }
-
-    private String[] small(String... more) {
-        List<String> all = new ArrayList<>(List.of("generate", "a red apple", "-m", model.toString(), "-s", "7"));
-        all.addAll(List.of("-W", "64", "-H", "32", "--steps", "2", "-t", "1"));
-        all.addAll(List.of("-o", folder.resolve("out.png").toString()));
-        all.addAll(List.of(more));
-        return all.toArray(String[]::new);
     }
 
     private byte[] drawn(String... more) throws IOException {

@@ -32,27 +32,11 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import javax.imageio.ImageIO;
-import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
-class GenerateCommandTest {
-    @TempDir
-    static Path models;
-
-    private static Path model;
-
-    @TempDir
-    Path folder;
-
-    @BeforeAll
-    static void writeModel() throws IOException {
-        model = models.resolve("nano.safetensors");
-        NanoModel.writeDrawable(model);
-    }
-
+class GenerateCommandTest extends DrawingTest {
     /** Arguments of a small picture in {@code folder}, and more. */
     private String[] small(Path file, String... more) {
         List<String> all = new ArrayList<>(List.of("generate", "a red apple", "-m", model.toString()));
@@ -259,7 +243,7 @@ class GenerateCommandTest {
                 "--mask",
                 mask.toString(),
                 "-o",
-                out());
+                out().toString());
     }
 
     @Test
@@ -272,6 +256,26 @@ class GenerateCommandTest {
         assertTrue(seed >= 0 && other >= 0 && seed != other, seed + " " + other);
         CommandRun.done(small(folder.resolve("c.png"), "-s", String.valueOf(seed)));
         assertArrayEquals(Files.readAllBytes(folder.resolve("a.png")), Files.readAllBytes(folder.resolve("c.png")));
+    }
+
+    @Test
+    void seedsAreUnsigned() throws IOException {
+        String seed = "18446744073709551615"; // the next one is 0
+        Path file = folder.resolve("out.png");
+        CommandRun run = CommandRun.done(small(file, "-s", seed, "-b", "2"));
+        assertTrue(run.out().contains("out.png  seed " + seed + "  "), run.out());
+        assertTrue(run.out().contains("out_2.png  seed 0  "), run.out());
+        GeneratedImage image = draw(ImageRequest.builder("a red apple")
+                        .size(64, 32)
+                        .steps(2)
+                        .seed(-1))
+                .getFirst();
+        assertArrayEquals(image.png(), Files.readAllBytes(file));
+        assertTrue(image.infotext().contains("Seed: " + seed), image.infotext());
+        JsonNode json = new JsonMapper()
+                .readTree(CommandRun.done(small(file, "-s", seed, "--json")).out());
+        assertEquals(seed, json.get("seed").asText());
+        refused("'18446744073709551616' is no seed", small(file, "-s", "18446744073709551616"));
     }
 
     @Test
@@ -372,25 +376,21 @@ class GenerateCommandTest {
                 "-p again                | --prompt",
             })
     void badValuesAreRefused(String options, String words) throws IOException {
-        List<String> args = new ArrayList<>(List.of("generate", "x", "-m", model.toString(), "-o", out()));
+        List<String> args = new ArrayList<>(List.of("generate", "x", "-m", model.toString(), "-o", out().toString()));
         args.addAll(Arrays.asList(options.strip().split(" ")));
         refused(words.strip(), args.toArray(String[]::new));
     }
 
-    private String out() {
-        return folder.resolve("out.png").toString();
-    }
-
     @Test
     void aPromptIsRequiredOnce() throws IOException {
-        refused("no prompt", "generate", "-m", model.toString(), "-o", out());
+        refused("no prompt", "generate", "-m", model.toString(), "-o", out().toString());
     }
 
     @Test
     void promptsBeyondReasonAreRefusedByTheirName() throws IOException {
         String tooLong = "x".repeat(20_001);
-        refused("--prompt: prompt has 20001", "generate", tooLong, "-m", model.toString(), "-o", out());
-        refused("--negative-prompt: ", "generate", "x", "-n", tooLong, "-m", model.toString(), "-o", out());
+        refused("--prompt: prompt has 20001", "generate", tooLong, "-m", model.toString(), "-o", out().toString());
+        refused("--negative-prompt: ", "generate", "x", "-n", tooLong, "-m", model.toString(), "-o", out().toString());
     }
 
     @Test
@@ -403,7 +403,7 @@ class GenerateCommandTest {
         refused("end in .png", "generate", "x", "-m", missing, "-o", folder + "/out", "-b", "2");
         refused("cannot be written", "generate", "x", "-m", missing, "-o", folder + "/" + "x".repeat(300) + ".png");
         Files.createDirectory(folder.resolve("out_2.png"));
-        refused("out_2.png is not a file", "generate", "x", "-m", missing, "-b", "2", "-o", out());
+        refused("out_2.png is not a file", "generate", "x", "-m", missing, "-b", "2", "-o", out().toString());
     }
 
     @Test
@@ -433,13 +433,13 @@ class GenerateCommandTest {
         refusedModel("huge.safetensors", hugeHeader);
         refusedModel("overlap.safetensors", twoTensors("[0,8]", "[4,12]"));
         refusedModel("outside.safetensors", twoTensors("[0,8]", "[8,1000000]"));
-        refused("no such file", "generate", "x", "-m", folder + "/missing.safetensors", "-o", out());
-        refused("is a folder", "generate", "x", "-m", folder.toString(), "-o", out());
+        refused("no such file", "generate", "x", "-m", folder + "/missing.safetensors", "-o", out().toString());
+        refused("is a folder", "generate", "x", "-m", folder.toString(), "-o", out().toString());
     }
 
     private void refusedModel(String name, byte[] bytes) throws IOException {
         Path file = Files.write(folder.resolve(name), bytes);
-        refused(file + " ", "generate", "x", "-m", file.toString(), "-o", out());
+        refused(file + " ", "generate", "x", "-m", file.toString(), "-o", out().toString());
         refused(file + " ", "inspect", file.toString());
         refused(file + " ", "bench", "-m", file.toString());
     }
@@ -459,15 +459,15 @@ class GenerateCommandTest {
     void modelsThatDoNotFitTogetherAreRefused() throws IOException {
         Path withoutVae = folder.resolve("without-vae.safetensors");
         NanoModel.writeDrawable(withoutVae, name -> !name.startsWith("first_stage_model."));
-        refused("first_stage_model.", "generate", "x", "-m", withoutVae.toString(), "-o", out());
+        refused("first_stage_model.", "generate", "x", "-m", withoutVae.toString(), "-o", out().toString());
 
         Path withoutText = folder.resolve("without-text.safetensors");
         NanoModel.writeDrawable(withoutText, name -> !name.startsWith("cond_stage_model."));
-        refused("cond_stage_model.", "generate", "x", "-m", withoutText.toString(), "-o", out());
+        refused("cond_stage_model.", "generate", "x", "-m", withoutText.toString(), "-o", out().toString());
 
         Path misfit = folder.resolve("misfit.safetensors");
         NanoModel.writeMisfit(misfit);
-        refused("width 64", "generate", "x", "-m", misfit.toString(), "-o", out());
+        refused("width 64", "generate", "x", "-m", misfit.toString(), "-o", out().toString());
     }
 
     @Test

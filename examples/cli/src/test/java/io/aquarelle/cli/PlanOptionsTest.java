@@ -24,36 +24,16 @@ import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
-import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
-class PlanOptionsTest {
-    @TempDir
-    static Path models;
-
-    private static Path model;
-
-    @TempDir
-    Path folder;
-
-    @BeforeAll
-    static void writeModel() throws IOException {
-        model = models.resolve("nano.safetensors");
-        NanoModel.writeDrawable(model);
-    }
-
-    private String[] small(String... more) {
-        List<String> all = new ArrayList<>(List.of("generate", "a red apple", "-m", model.toString()));
-        all.addAll(List.of("-W", "64", "-H", "32", "--steps", "6", "-s", "7", "-t", "1"));
-        all.addAll(List.of("-o", folder.resolve("out.png").toString()));
-        all.addAll(List.of(more));
-        return all.toArray(String[]::new);
+class PlanOptionsTest extends DrawingTest {
+    @Override
+    String[] small(String... more) {
+        return small(6, more);
     }
 
     private Path file(String json) throws IOException {

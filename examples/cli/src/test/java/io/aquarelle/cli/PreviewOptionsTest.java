@@ -23,37 +23,22 @@ import java.util.List;
 import java.util.function.Function;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.io.TempDir;
 
-class PreviewOptionsTest {
-    @TempDir
-    static Path models;
-
-    private static Path model;
+class PreviewOptionsTest extends DrawingTest {
     private static String tiny;
-
-    @TempDir
-    Path folder;
 
     @BeforeAll
     static void write() throws IOException {
-        model = models.resolve("nano.safetensors");
-        NanoModel.writeDrawable(model);
         tiny = NanoModel.golden("taesd-nano").toString();
-    }
-
-    private Path out() {
-        return folder.resolve("out.png");
     }
 
     private Path shown() {
         return folder.resolve("shown.png");
     }
 
-    private String[] small(String... more) {
-        List<String> all = new ArrayList<>(List.of("generate", "a red apple", "-m", model.toString(), "-s", "7"));
-        all.addAll(List.of("-W", "64", "-H", "32", "--steps", "5", "-t", "1", "-o", out().toString()));
-        all.addAll(List.of("--preview-path", shown().toString()));
+    @Override
+    String[] small(String... more) {
+        List<String> all = new ArrayList<>(List.of(small(5, "--preview-path", shown().toString())));
         all.addAll(List.of(more));
         return all.toArray(String[]::new);
     }

@@ -13,7 +13,6 @@ import io.aquarelle.ProgressListener;
 import io.aquarelle.Upscaler;
 import io.aquarelle.model.EditableModel;
 import io.aquarelle.model.EngineOptions;
-import io.aquarelle.model.NanoModel;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -21,27 +20,17 @@ import java.util.ArrayList;
 import java.util.List;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.io.TempDir;
 
 /** {@code aquarelle upscale}, and what {@code generate} does with upscalers. */
-class UpscaleCommandTest {
+class UpscaleCommandTest extends DrawingTest {
     private static final EngineOptions ONE_THREAD = EngineOptions.ofThreads(1);
 
-    @TempDir
-    static Path models;
-
     private static Path upscaler;
-    private static Path model;
     private static Path picture;
-
-    @TempDir
-    Path folder;
 
     @BeforeAll
     static void write() throws IOException {
         upscaler = EditableModel.of("upscaler-nano-x4").write(models.resolve("x4.safetensors"));
-        model = models.resolve("nano.safetensors");
-        NanoModel.writeDrawable(model);
         picture = models.resolve("picture.png");
         byte[] rgb = new byte[3 * 40 * 24];
         for (int i = 0; i < rgb.length; i++) {
@@ -52,14 +41,6 @@ class UpscaleCommandTest {
 
     private String[] upscale(String... more) {
         List<String> all = new ArrayList<>(List.of("upscale", picture.toString(), "-t", "1"));
-        all.addAll(List.of("-o", folder.resolve("out.png").toString()));
-        all.addAll(List.of(more));
-        return all.toArray(String[]::new);
-    }
-
-    private String[] generate(String... more) {
-        List<String> all = new ArrayList<>(List.of("generate", "a red apple", "-m", model.toString(), "-s", "7"));
-        all.addAll(List.of("-W", "64", "-H", "32", "--steps", "2", "-t", "1"));
         all.addAll(List.of("-o", folder.resolve("out.png").toString()));
         all.addAll(List.of(more));
         return all.toArray(String[]::new);
@@ -122,10 +103,10 @@ class UpscaleCommandTest {
             second = pipeline.generate(request.hires(hires).build()).getFirst();
         }
         String file = upscaler.toString();
-        CommandRun run = CommandRun.done(generate("--upscale-model", file, "--upscale-repeats", "2", "--json"));
+        CommandRun run = CommandRun.done(small("--upscale-model", file, "--upscale-repeats", "2", "--json"));
         assertArrayEquals(small.png(), Files.readAllBytes(folder.resolve("out.png")));
         assertTrue(run.out().contains("\"upscale_s\":"), run.out());
-        run = CommandRun.done(generate("--hires", "--hires-upscaler", file, "--json"));
+        run = CommandRun.done(small("--hires", "--hires-upscaler", file, "--json"));
         assertArrayEquals(second.png(), Files.readAllBytes(folder.resolve("out.png")));
         assertTrue(second.infotext().contains("Hires upscaler: x4"), second.infotext());
         assertTrue(!run.out().contains("upscale_s"), run.out());
@@ -137,11 +118,11 @@ class UpscaleCommandTest {
         CommandRun.refused(
                 folder,
                 "--upscale-model: a picture of 64x32 would become one of 16384x8192",
-                generate("--upscale-model", file, "--upscale-repeats", "4"));
-        CommandRun.refused(folder, "no upscaler", generate("--upscale-model", model.toString()));
-        CommandRun.refused(folder, "--upscale-tile-size is -1", generate("--upscale-tile-size", "-1"));
+                small("--upscale-model", file, "--upscale-repeats", "4"));
+        CommandRun.refused(folder, "no upscaler", small("--upscale-model", model.toString()));
+        CommandRun.refused(folder, "--upscale-tile-size is -1", small("--upscale-tile-size", "-1"));
         CommandRun.refused(
-                folder, "--hires-upscaler: " + model, generate("--hires", "--hires-upscaler", model.toString()));
-        CommandRun.refused(folder, "or the file of a model", generate("--hires", "--hires-upscaler", "best"));
+                folder, "--hires-upscaler: " + model, small("--hires", "--hires-upscaler", model.toString()));
+        CommandRun.refused(folder, "or the file of a model", small("--hires", "--hires-upscaler", "best"));
     }
 }

@@ -1,5 +1,6 @@
 package io.aquarelle.evaluate;
 
+import io.aquarelle.Picture;
 import io.aquarelle.demo.DemoModel;
 import io.aquarelle.evaluate.Evaluation.Baseline;
 import io.aquarelle.model.EngineOptions;
@@ -123,7 +124,7 @@ public final class Evaluate implements Callable<Integer> {
             throw new IllegalArgumentException(
                     file + " is no picture of an earlier run; name a folder that was written with --output");
         }
-        return OptionalDouble.of(Planes.psnr(Planes.of(picture), Planes.of(before)));
+        return OptionalDouble.of(Picture.of(picture).psnr(Picture.of(before)));
     }
 
     private void write(Report report) throws IOException {

@@ -2,6 +2,7 @@ package io.aquarelle.evaluate;
 
 import io.aquarelle.GeneratedImage;
 import io.aquarelle.ImageRequest;
+import io.aquarelle.Picture;
 import io.aquarelle.Pipeline;
 import io.aquarelle.model.Autoencoder;
 import io.aquarelle.model.Checkpoint;
@@ -28,8 +29,8 @@ final class Evaluation implements AutoCloseable {
 
         /** These results. */
         static Baseline of(List<Result> results) {
-            return (number, picture) -> OptionalDouble.of(Planes.psnr(
-                    Planes.of(picture), Planes.of(results.get(number).picture())));
+            return (number, picture) -> OptionalDouble.of(
+                    Picture.of(picture).psnr(Picture.of(results.get(number).picture())));
         }
     }
 

@@ -36,14 +36,4 @@ final class Planes {
         }
         return small;
     }
-
-    /** Peak signal to noise ratio in dB of values from -1 to 1; infinite where both are the same. */
-    static double psnr(float[] a, float[] b) {
-        double sum = 0;
-        for (int i = 0; i < a.length; i++) {
-            double difference = (a[i] - b[i]) / 2;
-            sum += difference * difference;
-        }
-        return -10 * Math.log10(sum / a.length);
-    }
 }

@@ -221,20 +221,24 @@ AQ_API aq_status aq_text_encoder_get_info(aq_handle encoder, aq_text_encoder_inf
 AQ_API aq_status aq_text_encoder_encode(aq_handle encoder, const aq_text_encoder_call *call, aq_control *control,
                                         aq_error *error);
 
-// CLIP image tower, by the names of Hugging Face: pictures to projected embeddings.
+// CLIP image tower, by the names of Hugging Face: pictures to projected embeddings. Where the Resampler of an
+// IP-Adapter Plus is among the weights, to its tokens [tokens][channels] instead, of what the layer before the last
+// gives.
 typedef struct aq_image_encoder_options {
-    const char *prefix;  // before "vision_model.embeddings.patch_embedding.weight" and "visual_projection.weight"
+    const char *prefix;  // before "vision_model.embeddings.patch_embedding.weight", "visual_projection.weight" and
+                         // "image_proj.latents"
     int32_t heads;       // 0: 16, as in ViT-L, ViT-H and ViT-bigG
 } aq_image_encoder_options;
 
 typedef struct aq_image_encoder_info {
     int32_t side;   // of the square picture that it takes, in pixels
-    int32_t width;  // of the embedding
+    int32_t width;  // of the embedding, or tokens times channels
 } aq_image_encoder_info;
 
 typedef struct aq_image_encoder_call {
     const float *pictures;  // [images][3][side][side], less CLIP's mean and divided by its deviation
-    float *output;          // [images][width]: the projection of the first token of the last layer, after its norm
+    float *output;          // [images][width]: the projection of the first token of the last layer, after its norm; or
+                            // the resampler's tokens
     uint64_t picture_count, output_count;  // in floats
     int32_t images;
 } aq_image_encoder_call;

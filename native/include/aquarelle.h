@@ -31,7 +31,7 @@ extern "C" {
 #endif
 
 // Raised with every change of a struct or function below.
-#define AQ_ABI_VERSION 10
+#define AQ_ABI_VERSION 11
 
 typedef enum aq_status {
     AQ_OK = 0,
@@ -415,6 +415,11 @@ AQ_API aq_status aq_control_net_create(aq_handle unet, aq_handle weights, const 
                                        aq_handle *control_net, aq_error *error);
 AQ_API aq_status aq_control_net_get_info(aq_handle control_net, aq_control_net_info *info, aq_error *error);
 AQ_API aq_status aq_control_net_evaluate(aq_handle control_net, const aq_control_net_call *call, aq_control *control,
+                                         aq_error *error);
+
+// Tells how much a call would compute, of its sizes and `wanted`; images are taken as branches that differ in their
+// text only. Multiply-adds are counted as in aq_unet_work, without what is computed once a picture.
+AQ_API aq_status aq_control_net_estimate(aq_handle control_net, const aq_control_net_call *call, double *multiply_adds,
                                          aq_error *error);
 
 // AutoencoderKL (CompVis names), or a tiny autoencoder in its place (TAESD, names of its author or of diffusers). A

@@ -31,7 +31,7 @@ extern "C" {
 #endif
 
 // Raised with every change of a struct or function below.
-#define AQ_ABI_VERSION 10
+#define AQ_ABI_VERSION 11
 
 typedef enum aq_status {
     AQ_OK = 0,
@@ -221,20 +221,24 @@ AQ_API aq_status aq_text_encoder_get_info(aq_handle encoder, aq_text_encoder_inf
 AQ_API aq_status aq_text_encoder_encode(aq_handle encoder, const aq_text_encoder_call *call, aq_control *control,
                                         aq_error *error);
 
-// CLIP image tower, by the names of Hugging Face: pictures to projected embeddings.
+// CLIP image tower, by the names of Hugging Face: pictures to projected embeddings. Where the Resampler of an
+// IP-Adapter Plus is among the weights, to its tokens [tokens][channels] instead, of what the layer before the last
+// gives.
 typedef struct aq_image_encoder_options {
-    const char *prefix;  // before "vision_model.embeddings.patch_embedding.weight" and "visual_projection.weight"
+    const char *prefix;  // before "vision_model.embeddings.patch_embedding.weight", "visual_projection.weight" and
+                         // "image_proj.latents"
     int32_t heads;       // 0: 16, as in ViT-L, ViT-H and ViT-bigG
 } aq_image_encoder_options;
 
 typedef struct aq_image_encoder_info {
     int32_t side;   // of the square picture that it takes, in pixels
-    int32_t width;  // of the embedding
+    int32_t width;  // of the embedding, or tokens times channels
 } aq_image_encoder_info;
 
 typedef struct aq_image_encoder_call {
     const float *pictures;  // [images][3][side][side], less CLIP's mean and divided by its deviation
-    float *output;          // [images][width]: the projection of the first token of the last layer, after its norm
+    float *output;          // [images][width]: the projection of the first token of the last layer, after its norm; or
+                            // the resampler's tokens
     uint64_t picture_count, output_count;  // in floats
     int32_t images;
 } aq_image_encoder_call;
@@ -411,6 +415,11 @@ AQ_API aq_status aq_control_net_create(aq_handle unet, aq_handle weights, const 
                                        aq_handle *control_net, aq_error *error);
 AQ_API aq_status aq_control_net_get_info(aq_handle control_net, aq_control_net_info *info, aq_error *error);
 AQ_API aq_status aq_control_net_evaluate(aq_handle control_net, const aq_control_net_call *call, aq_control *control,
+                                         aq_error *error);
+
+// Tells how much a call would compute, of its sizes and `wanted`; images are taken as branches that differ in their
+// text only. Multiply-adds are counted as in aq_unet_work, without what is computed once a picture.
+AQ_API aq_status aq_control_net_estimate(aq_handle control_net, const aq_control_net_call *call, double *multiply_adds,
                                          aq_error *error);
 
 // AutoencoderKL (CompVis names), or a tiny autoencoder in its place (TAESD, names of its author or of diffusers). A

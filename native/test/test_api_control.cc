@@ -243,6 +243,42 @@ TEST(only_what_is_wanted_is_computed_and_it_is_the_same) {
     CHECK(isnan(c.residuals({"cond"}, 1, none.data())[0][0]));
 }
 
+TEST(estimates_count_what_is_wanted) {
+    controlled c;
+    aq_control_net_call call = {};
+    call.batch = 1;
+    call.height = height;
+    call.width = width;
+    call.tokens = 77;
+    double all = 0, some = -1;
+    c.model.must(aq_control_net_estimate(c.net, &call, &all, &c.model.error));
+    std::vector<uint8_t> wanted(c.lengths.size(), 0);
+    call.wanted = wanted.data();
+    call.wanted_count = wanted.size();
+    c.model.must(aq_control_net_estimate(c.net, &call, &some, &c.model.error));
+    CHECK(some == 0);
+    double before = 0;
+    for (uint8_t &one : wanted) {
+        one = 1;
+        c.model.must(aq_control_net_estimate(c.net, &call, &some, &c.model.error));
+        CHECK(some > before);
+        before = some;
+    }
+    CHECK(some == all);
+    // It may come before the first picture and changes nothing of it.
+    controlled fresh;
+    CHECK(c.residuals({"cond"}) == fresh.residuals({"cond"}));
+
+    CHECK(aq_control_net_estimate(c.net, &call, nullptr, &c.model.error) == AQ_INVALID_ARGUMENT);
+    CHECK(aq_control_net_estimate(c.net, nullptr, &all, &c.model.error) == AQ_INVALID_ARGUMENT);
+    CHECK(aq_control_net_estimate(c.model.unet, &call, &all, &c.model.error) == AQ_INVALID_ARGUMENT);
+    call.wanted_count--;
+    CHECK(aq_control_net_estimate(c.net, &call, &all, &c.model.error) == AQ_INVALID_ARGUMENT);
+    call.wanted_count++;
+    call.tokens = 0;
+    CHECK(aq_control_net_estimate(c.net, &call, &all, &c.model.error) == AQ_INVALID_ARGUMENT);
+}
+
 TEST(plans_that_reuse_deep_features_read_few_residuals_and_lose_nothing) {
     controlled c;
     CHECK(c.read(c.actions("none", 0)) == std::vector<uint8_t>(7, 1));

@@ -5,6 +5,12 @@
 
 using namespace aq;
 
+static void need_wanted(const aq_control_net_call &call, const aq_unet_info &of) {
+    if (call.wanted == nullptr) return;
+    need_count(call.wanted_count, (uint64_t)of.residuals, "wanted_count");
+    for (uint64_t i = 0; i < call.wanted_count; i++) need_range(call.wanted[i], 0, 1, "wanted");
+}
+
 aq_status aq_control_net_create(aq_handle of, aq_handle from, const aq_control_net_options *options, aq_handle *result,
                                 aq_error *error) {
     return guarded(error, [&] {
@@ -46,14 +52,25 @@ aq_status aq_control_net_evaluate(aq_handle handle, const aq_control_net_call *c
             need(call->label, "label");
             need_count(call->label_count, images * (uint64_t)unet_info.label_width, "label_count");
         }
-        if (call->wanted != nullptr) {
-            need_count(call->wanted_count, (uint64_t)unet_info.residuals, "wanted_count");
-            for (uint64_t i = 0; i < call->wanted_count; i++) need_range(call->wanted[i], 0, 1, "wanted");
-        }
+        need_wanted(*call, unet_info);
         if (!isfinite(call->scale)) invalid("scale is not finite");
         need_finite(call->timesteps, images);
         need_residuals(call->residuals, call->residual_count, *network->of, call->batch, call->height, call->width);
         const turn mine(*network->host, control);
         network->evaluate(*call);
+    });
+}
+
+aq_status aq_control_net_estimate(aq_handle handle, const aq_control_net_call *call, double *multiply_adds,
+                                  aq_error *error) {
+    return guarded(error, [&] {
+        const auto network = get<control_net>(handle);
+        need(call, "call");
+        need(multiply_adds, "multiply_adds");
+        need_size(call->batch, call->height, call->width);
+        need_range(call->tokens, 1, most_tokens, "tokens");
+        need_wanted(*call, network->of->info());
+        const turn mine(*network->host, nullptr);
+        *multiply_adds = network->estimate(*call);
     });
 }

@@ -53,6 +53,16 @@ std::vector<float> layer_reader::vector(const std::string &name, int64_t length)
     return values;
 }
 
+std::vector<float> layer_reader::numbers(const std::string &name, const std::vector<int64_t> &shape) const {
+    const tensor &t = need(name);
+    bool same = t.shape.size() == shape.size();
+    for (size_t i = 0; same && i < shape.size(); i++) same = fits(t.shape[i], shape[i]);
+    if (!same) misfit(prefix_ + name, t, to_string(shape) + " with any length in place of 0");
+    std::vector<float> all((size_t)(t.matrix.rows * t.matrix.cols));
+    best_kernels().expand_rows(t.matrix, 0, t.matrix.rows, all.data());
+    return all;
+}
+
 int64_t layer_reader::inputs(const std::string &name) const {
     const tensor *t = all_->find(prefix_ + name + ".weight");
     return t != nullptr && t->shape.size() >= 2 ? t->shape[1] : 0;
@@ -137,15 +147,15 @@ std::string product_layer::bias_name() const {
     return at == std::string::npos ? name : name.substr(0, at) + "bias" + name.substr(at + weight.size());
 }
 
-product_layer third_of(const product_layer &all, int third) {
-    const int64_t count = all.outputs / 3, first = third * count;
-    product_layer part = all;
-    part.name += "/" + std::to_string(third);
-    part.matrix.data += first * all.matrix.row_bytes;
-    part.matrix.rows = count;
-    part.outputs = count;
-    if (!all.bias.empty()) part.bias.assign(all.bias.begin() + first, all.bias.begin() + first + count);
-    return part;
+product_layer part_of(const product_layer &all, int part, int parts) {
+    const int64_t count = all.outputs / parts, first = part * count;
+    product_layer one = all;
+    one.name += "/" + std::to_string(part);
+    one.matrix.data += first * all.matrix.row_bytes;
+    one.matrix.rows = count;
+    one.outputs = count;
+    if (!all.bias.empty()) one.bias.assign(all.bias.begin() + first, all.bias.begin() + first + count);
+    return one;
 }
 
 norm_layer layer_reader::norm(const std::string &name, int64_t channels) const {

@@ -30,8 +30,8 @@ struct norm_layer {
     std::vector<float> weight, bias;  // [channels]
 };
 
-// The first, second or last third of the outputs of a matrix as a layer of its own, named "NAME/0" to "NAME/2".
-product_layer third_of(const product_layer &all, int third);
+// One of several equal parts of the outputs of a matrix as a layer of its own; the first of them is named "NAME/0".
+product_layer part_of(const product_layer &all, int part, int parts);
 
 constexpr int64_t norm_groups = 32;  // of every GroupNorm in these networks
 
@@ -66,6 +66,9 @@ public:
     norm_layer group_norm(const std::string &name, int64_t channels) const;  // channels must fill norm_groups
     const tensor &table(const std::string &name, int64_t rows, int64_t columns) const;
     std::vector<float> vector(const std::string &name, int64_t length) const;
+
+    // All values of a tensor of that shape, where 0 stands for any length.
+    std::vector<float> numbers(const std::string &name, const std::vector<int64_t> &shape) const;
 
 private:
     const tensor &need(const std::string &name) const;

@@ -45,9 +45,9 @@ std::vector<clip_layer> read_open_layers(const layer_reader &from, int64_t width
         l.norm1 = part.norm("ln_1", width);
         // Queries, keys and values are the thirds of one matrix.
         const product_layer all = part.linear("attn.in_proj", width, 3 * width, '_');
-        l.q = third_of(all, 0);
-        l.k = third_of(all, 1);
-        l.v = third_of(all, 2);
+        l.q = part_of(all, 0, 3);
+        l.k = part_of(all, 1, 3);
+        l.v = part_of(all, 2, 3);
         l.out = part.linear("attn.out_proj", width, width);
         l.norm2 = part.norm("ln_2", width);
         l.fc1 = part.linear("mlp.c_fc", width, 0);

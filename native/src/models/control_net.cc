@@ -13,6 +13,10 @@ constexpr int most_hint_layers = 32;
 // Every second convolution halves the picture, but for the first and the last one.
 bool halves(size_t layer, size_t count) { return layer > 0 && layer % 2 == 0 && layer + 1 < count; }
 
+bool any_wanted(const std::vector<uint8_t> &wanted) {
+    return std::find(wanted.begin(), wanted.end(), 1) != wanted.end();
+}
+
 }  // namespace
 
 control_net::control_net(std::shared_ptr<unet> unet, std::shared_ptr<const weights> from, const std::string &prefix)
@@ -128,37 +132,48 @@ control_net::built control_net::build(const graph_key &key) {
     graph &g = *b.nodes;
     plan p(g, all_, batch);
     b.latent = g.input({in_channels_, width, height, images});
-    ggml_tensor *time = time_.build(g, images, b.time), *x = b.latent, *last = nullptr;
-    ggml_tensor *seen = g.input(extent_of(hint_.embedded));
-    seen->data = hint_.embedded->data;
+    ggml_tensor *time = time_.build(g, images, b.time), *x = b.latent;
+    b.seen = g.input({of->residuals()[0].channels, width, height, 1});
     const auto residual = [&](size_t i) {
         ggml_tensor *t = key.wanted[i] != 0 ? linear(g, x, zero_convs_[i]) : nullptr;
         b.residuals.push_back(t);
         if (t == nullptr) return;
         g.keep(t);
-        last = t;
+        b.output = t;
     };
     for (size_t i = 0; i < input_blocks_.size(); i++) {
         x = input_blocks_[i].build(g, p, x, nullptr, time, b.from, nullptr);
-        if (i == 0) x = add(g, x, repeat(g, seen, images));
+        if (i == 0) x = add(g, x, repeat(g, b.seen, images));
         residual(i);
     }
     if (!middle_block_.modules.empty()) {
         x = middle_block_.build(g, p, x, nullptr, time, b.from, nullptr);
         residual(input_blocks_.size());
     }
-    g.allocate(last);
     return b;
 }
 
-void control_net::evaluate(const aq_control_net_call &call) {
-    graph_key key = {{call.batch, call.height, call.width, call.tokens}, {}};
-    key.shape[4] = all_alike(call.timesteps, call.timestep_count, call.batch) &&
-                   all_alike(call.latent, call.latent_count, call.batch) &&
-                   (time_.label_width() == 0 || all_alike(call.label, call.label_count, call.batch));
+double control_net::estimate(const aq_control_net_call &call) {
+    const graph_key key = key_of(call, time_.label_width() == 0);
+    if (!any_wanted(key.wanted)) return 0;
+    built b = build(key);
+    b.nodes->finish(b.output);
+    return b.nodes->flops() / 2;
+}
+
+control_net::graph_key control_net::key_of(const aq_control_net_call &call, bool alike) const {
+    graph_key key = {{call.batch, call.height, call.width, call.tokens, alike}, {}};
     key.wanted.assign(zero_convs_.size(), 1);
     if (call.wanted != nullptr) key.wanted.assign(call.wanted, call.wanted + call.wanted_count);
-    if (std::find(key.wanted.begin(), key.wanted.end(), 1) == key.wanted.end()) return;
+    return key;
+}
+
+void control_net::evaluate(const aq_control_net_call &call) {
+    const bool alike = all_alike(call.timesteps, call.timestep_count, call.batch) &&
+                       all_alike(call.latent, call.latent_count, call.batch) &&
+                       (time_.label_width() == 0 || all_alike(call.label, call.label_count, call.batch));
+    const graph_key key = key_of(call, alike);
+    if (!any_wanted(key.wanted)) return;
     if (call.height != height_ || call.width != width_) {
         cache_.clear(*this);
         build_hint(call.height, call.width);
@@ -166,7 +181,12 @@ void control_net::evaluate(const aq_control_net_call &call) {
         width_ = call.width;
     }
     update_hint(call);
-    built &b = cache_.get(*this, key, [&] { return build(key); });
+    built &b = cache_.get(*this, key, [&] {
+        built made = build(key);
+        made.seen->data = hint_.embedded->data;
+        made.nodes->allocate(made.output);
+        return made;
+    });
     read_planes(call.latent, b.latent);
     time_.fill(b.time, call.timesteps, call.label, nullptr);
     b.from.text->update(call.context);

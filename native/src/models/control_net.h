@@ -22,6 +22,9 @@ public:
     // Sizes are checked by the caller; see aq_control_net_call.
     void evaluate(const aq_control_net_call &call);
 
+    // Multiply-adds of a call; see aq_control_net_estimate.
+    double estimate(const aq_control_net_call &call);
+
 private:
     // What becomes of the picture: the same for all steps, so that a graph of its own computes it once.
     struct hint {
@@ -32,7 +35,7 @@ private:
     struct built {
         reading from;
         std::unique_ptr<graph> nodes;
-        ggml_tensor *latent;
+        ggml_tensor *latent, *seen, *output;  // `seen`: what was made of the picture
         time_embedding::inputs time;
         std::vector<ggml_tensor *> residuals;  // NULL where not wanted
     };
@@ -48,6 +51,7 @@ private:
     void read_blocks(const layer_reader &from);
     void build_hint(int64_t height, int64_t width);
     void update_hint(const aq_control_net_call &call);
+    graph_key key_of(const aq_control_net_call &call, bool alike) const;
     built build(const graph_key &key);
     std::shared_ptr<prompt> text_for(int64_t tokens, int64_t images);
 

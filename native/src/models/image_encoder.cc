@@ -45,10 +45,17 @@ image_encoder::image_encoder(std::shared_ptr<engine> on, std::shared_ptr<const w
     first_norm_ = tower.norm("pre_layrnorm", width_);  // sic
     layers_ = read_clip_layers(tower, width_, false);
     last_norm_ = tower.norm("post_layernorm", width_);
-    projection_ = reader.linear("visual_projection", width_, 0);
+    if (reader.has("image_proj.latents")) {
+        resampler_.emplace(reader.under("image_proj"), width_);
+    } else {
+        projection_ = reader.linear("visual_projection", width_, 0);
+    }
 }
 
-aq_image_encoder_info image_encoder::info() const { return {(int32_t)side_, (int32_t)projection_.outputs}; }
+aq_image_encoder_info image_encoder::info() const {
+    const int64_t width = resampler_ ? resampler_->tokens() * resampler_->outputs() : projection_.outputs;
+    return {(int32_t)side_, (int32_t)width};
+}
 
 image_encoder::built image_encoder::build(int64_t images) {
     built b;
@@ -68,9 +75,10 @@ image_encoder::built image_encoder::build(int64_t images) {
                                 }
                             });
     x = layer_norm(g, x, first_norm_);
-    for (const clip_layer &l : layers_) x = l.build(g, x, heads_, gelu_, false);
-    b.embeddings = linear(g, layer_norm(g, x, last_norm_), projection_);
-    g.allocate(b.embeddings);
+    const size_t used = layers_.size() - (resampler_ ? 1 : 0);
+    for (size_t i = 0; i < used; i++) x = layers_[i].build(g, x, heads_, gelu_, false);
+    b.output = resampler_ ? resampler_->build(g, x) : linear(g, layer_norm(g, x, last_norm_), projection_);
+    g.allocate(b.output);
     return b;
 }
 
@@ -91,10 +99,11 @@ void image_encoder::encode(const aq_image_encoder_call &call) {
         }
     }
     b.nodes->run();
-    const extent e = extent_of(b.embeddings);
+    const extent e = extent_of(b.output);
+    const int64_t width = info().width;  // all tokens of a resampler, or the first of the tower
     for (int64_t image = 0; image < call.images; image++) {
-        memcpy(call.output + image * e.channels, values(b.embeddings) + image * e.pixels() * e.channels,
-               (size_t)e.channels * sizeof(float));
+        memcpy(call.output + image * width, values(b.output) + image * e.pixels() * e.channels,
+               (size_t)width * sizeof(float));
     }
 }
 

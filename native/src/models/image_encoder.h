@@ -1,5 +1,5 @@
 // CLIP's tower of pictures, a vision transformer (Radford et al., arXiv 2103.00020; Dosovitskiy et al., arXiv
-// 2010.11929), by the names of Hugging Face; structure read from the tensors.
+// 2010.11929), by the names of Hugging Face, and what IP-Adapter Plus reads of it; structure read from the tensors.
 #pragma once
 
 #include <optional>
@@ -7,6 +7,7 @@
 
 #include "models/clip_layers.h"
 #include "models/network.h"
+#include "models/resampler.h"
 
 namespace aq {
 
@@ -23,7 +24,7 @@ public:
 private:
     struct built {
         std::unique_ptr<graph> nodes;
-        ggml_tensor *patches, *embeddings;
+        ggml_tensor *patches, *output;
     };
 
     built build(int64_t images);
@@ -36,6 +37,7 @@ private:
     norm_layer first_norm_, last_norm_;
     std::vector<clip_layer> layers_;
     product_layer projection_;
+    std::optional<resampler> resampler_;  // in place of the last layer, norm and projection
     graph_cache<built, int64_t> cache_;
 };
 

@@ -4,23 +4,13 @@ import io.aquarelle.model.CallControl;
 import io.aquarelle.model.Residuals;
 import io.aquarelle.model.UNet;
 import io.aquarelle.model.UNet.Condition;
-import io.aquarelle.plan.Action;
 import io.aquarelle.plan.StepPlan;
-import io.aquarelle.plan.Unit;
 import java.util.ArrayList;
-import java.util.Arrays;
-import java.util.HashMap;
 import java.util.List;
-import java.util.Map;
-import java.util.stream.IntStream;
 
 /**
  * The control nets of a run: what they add to each branch's calls of the UNet. Here the pictures of a batch are branches
  * too, each with a number of its own.
- *
- * <p>A residual belongs to the block that it is added behind. Where a plan reuses the block, the residual of the call
- * that computed it is reused too, and where nothing reads it, it is not computed: a plan that saves the UNet's encoder
- * saves that of the control nets.
  */
 final class Controls implements AutoCloseable {
     private final UNet unet;
@@ -28,21 +18,8 @@ final class Controls implements AutoCloseable {
     private final List<float[]> pictures = new ArrayList<>();
     private final int height; // of the latent
     private final int width;
-    private final int[] blocks; // the unit before each residual
-    private final Map<StepPlan, boolean[]> read = new HashMap<>();
-    private final List<Branch> branches = new ArrayList<>();
-
-    /** What was added to the last calls of a branch. */
-    private static final class Branch {
-        final Residuals residuals;
-        final boolean[] held;
-        List<Control> of = List.of();
-
-        Branch(UNet unet, int height, int width) {
-            residuals = Residuals.of(unet, height, width);
-            held = new boolean[unet.residuals()];
-        }
-    }
+    private final ResidualUse use;
+    private final List<Residuals> branches = new ArrayList<>(); // what was added to the last calls of each
 
     /**
      * For one request.
@@ -68,16 +45,12 @@ final class Controls implements AutoCloseable {
             }
             pictures.add(control.planes(width * factor, height * factor));
         }
-        List<Unit> units = unet.units();
-        blocks = IntStream.range(0, units.size())
-                .filter(i -> units.get(i).kind() == Unit.Kind.BLOCK)
-                .filter(i -> !units.get(i).name().startsWith("output_blocks."))
-                .toArray();
+        use = new ResidualUse(unet, height, width);
     }
 
     /** Forgets what it holds: another picture begins. */
     void restart() {
-        branches.forEach(branch -> Arrays.fill(branch.held, false));
+        use.restart();
     }
 
     /**
@@ -102,9 +75,8 @@ final class Controls implements AutoCloseable {
         if (active.isEmpty()) {
             return List.of();
         }
-        boolean[] wanted = wanted(plan, condition.tokens(), numbers, active);
-        List<Residuals> to =
-                numbers.stream().map(number -> branch(number).residuals).toList();
+        boolean[] wanted = use.wanted(plan, condition.tokens(), numbers, active);
+        List<Residuals> to = numbers.stream().map(this::residuals).toList();
         for (int i = 0; i < active.size(); i++) {
             Control one = active.get(i);
             one.net()
@@ -121,38 +93,15 @@ final class Controls implements AutoCloseable {
                             i > 0,
                             control);
         }
-        for (int number : numbers) {
-            for (int r = 0; r < wanted.length; r++) {
-                branch(number).held[r] |= wanted[r];
-            }
-        }
+        use.hold(wanted, numbers, active);
         return to;
     }
 
-    /** Those that the call reads, but for what a branch holds of reused blocks. */
-    private boolean[] wanted(StepPlan plan, int tokens, List<Integer> numbers, List<Control> active) {
-        boolean[] wanted = read.computeIfAbsent(plan, it -> unet.residualsRead(height, width, tokens, it.actions()))
-                .clone();
-        for (int number : numbers) {
-            if (!branch(number).of.equals(active)) {
-                branch(number).of = active;
-                Arrays.fill(branch(number).held, false);
-            }
+    private Residuals residuals(int branch) {
+        while (branches.size() <= branch) {
+            branches.add(Residuals.of(unet, height, width));
         }
-        for (int r = 0; r < wanted.length; r++) {
-            int residual = r;
-            boolean reused = plan.actions().get(blocks[r]) == Action.REUSE
-                    && numbers.stream().allMatch(number -> branch(number).held[residual]);
-            wanted[r] &= !reused;
-        }
-        return wanted;
-    }
-
-    private Branch branch(int number) {
-        while (branches.size() <= number) {
-            branches.add(new Branch(unet, height, width));
-        }
-        return branches.get(number);
+        return branches.get(branch);
     }
 
     /** The first channels of each latent: what else a UNet takes is not for control nets. */
@@ -167,6 +116,6 @@ final class Controls implements AutoCloseable {
 
     @Override
     public void close() {
-        branches.forEach(branch -> branch.residuals.close());
+        branches.forEach(Residuals::close);
     }
 }

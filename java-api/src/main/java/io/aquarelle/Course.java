@@ -22,6 +22,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.function.Function;
 import java.util.function.ToDoubleFunction;
+import java.util.stream.IntStream;
 
 /**
  * A pass' way from noise to a latent, as far as it is known before anything is computed.
@@ -108,29 +109,44 @@ record Course(Model model, ImageRequest request, Sampler sampler, float[] sigmas
         List<StepPlan> full = run.plan(StepPolicy.FULL);
         Map<StepPlan, Work> known = new HashMap<>();
         Function<StepPlan, Work> estimate = this::estimate;
+        ControlEstimate nets = new ControlEstimate(this);
         Adaptation adaptation = adaptation();
         List<PlannedCall> explained = new ArrayList<>();
         for (int i = 0; i < plans.size(); i++) {
-            Work work = known.computeIfAbsent(plans.get(i), estimate);
-            double whole = known.computeIfAbsent(full.get(i), estimate).multiplyAdds();
-            StepPlan fewest = adaptation.least(i, plans.get(i));
-            double least = known.computeIfAbsent(fewest, estimate).multiplyAdds();
+            StepPlan plan = plans.get(i);
+            StepPlan fewest = adaptation.least(i, plan);
+            int step = run.calls().get(i).step();
+            Work work = known.computeIfAbsent(plan, estimate);
+            double whole = known.computeIfAbsent(full.get(i), estimate).multiplyAdds() + nets.of(full.get(i), step);
+            double least = known.computeIfAbsent(fewest, estimate).multiplyAdds() + nets.of(fewest, step);
+            double controls = nets.of(plan, step);
+            nets.compute(plan, step);
             explained.add(new PlannedCall(
-                    run.calls().get(i), plans.get(i), work, work.multiplyAdds() / whole, least / whole));
+                    run.calls().get(i), plan, work, controls, (work.multiplyAdds() + controls) / whole, least / whole));
         }
         return explained;
     }
 
     private Work estimate(StepPlan plan) {
         UNet unet = model.unets().get(plan.unet());
+        return batches(plan).stream()
+                .map(it -> unet.estimate(it.branches().size(), height(), width(), it.tokens(), plan.actions()))
+                .reduce(Work.NONE, Work::plus);
+    }
+
+    /** Branches of one call of the UNet, whose texts have one length. */
+    record Batch(List<Integer> branches, int tokens) {}
+
+    /** The batches of a plan's branches. */
+    List<Batch> batches(StepPlan plan) {
         int tokens = tokens(request.prompt());
         int negativeTokens = tokens(request.negativePrompt());
-        int others = plan.branches() == Branches.CONDITIONAL ? 0 : Math.max(mixture.branches(), 2) - 1;
-        if (others == 0 || tokens == negativeTokens) {
-            return unet.estimate(1 + others, height(), width(), tokens, plan.actions());
+        int count = plan.branches() == Branches.CONDITIONAL ? 1 : Math.max(mixture.branches(), 2);
+        List<Integer> all = IntStream.range(0, count).boxed().toList();
+        if (count == 1 || tokens == negativeTokens) {
+            return List.of(new Batch(all, tokens));
         }
-        return unet.estimate(1, height(), width(), tokens, plan.actions())
-                .plus(unet.estimate(others, height(), width(), negativeTokens, plan.actions()));
+        return List.of(new Batch(all.subList(0, 1), tokens), new Batch(all.subList(1, count), negativeTokens));
     }
 
     private int tokens(String prompt) {

@@ -196,6 +196,34 @@ class ControlTest {
     }
 
     @Test
+    void explainedCallsCountWhatControlNetsCompute() {
+        StepPolicy encoder = new FeatureInheritance(UnitSelection.encoder(), CallSelection.listed("0"));
+        List<PlannedCall> calls = pipeline.explain(
+                request(control(1, 0, 1)).guidance(1).plan(encoder).build());
+        double whole = calls.get(0).work().multiplyAdds();
+        double decoder = calls.get(1).work().multiplyAdds();
+        // The UNet's encoder, the embedding of time, which the decoder needs too, and a 1 x 1 convolution a residual:
+        // three of 32 channels at 8 x 8, one of 32 and three of 64 at 4 x 4.
+        double time = 32 * 128 + 128 * 128;
+        double convolutions = 3 * 32 * 32 * 64 + 32 * 32 * 16 + 3 * 64 * 64 * 16;
+        double net = whole - decoder + time + convolutions;
+        assertEquals(net, calls.get(0).controlMultiplyAdds(), 1);
+        assertEquals(1, calls.get(0).share(), 1e-9);
+        // What was added to reused outputs is part of them.
+        assertEquals(0, calls.get(1).controlMultiplyAdds());
+        assertEquals(decoder / (whole + net), calls.get(1).share(), 1e-9);
+
+        List<PlannedCall> half = pipeline.explain(
+                request(control(1, 0, 0.5f), control(0.5f, 0, 0.5f)).guidance(1).build());
+        assertEquals(2 * net, half.get(2).controlMultiplyAdds(), 1);
+        assertEquals(0, half.get(3).controlMultiplyAdds());
+        assertEquals(1, half.get(3).share(), 1e-9);
+        List<PlannedCall> guided = pipeline.explain(request(control(1, 0, 1)).build());
+        assertTrue(guided.getFirst().controlMultiplyAdds() > 1.8 * net);
+        assertEquals(0, pipeline.explain(request().build()).getFirst().controlMultiplyAdds());
+    }
+
+    @Test
     void promptsOfOtherLengthsAndInpaintingWork() {
         String longPrompt = "a red apple on a table ".repeat(20);
         byte[] mixed = draw(request(control(1, 0, 1)).negativePrompt(longPrompt));

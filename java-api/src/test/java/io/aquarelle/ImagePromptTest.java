@@ -31,6 +31,7 @@ class ImagePromptTest {
     private static Pipeline pipeline;
     private static Path encoder;
     private static ImageAdapter adapter;
+    private static ImageAdapter plus;
 
     @BeforeAll
     static void open() throws IOException {
@@ -38,6 +39,7 @@ class ImagePromptTest {
         encoder = tensors(true).write(folder.resolve("encoder.safetensors"));
         pipeline = Pipeline.open(model, EngineOptions.ofThreads(1));
         adapter = pipeline.imageAdapter(tensors(false).write(folder.resolve("ip.safetensors")), encoder, HEADS);
+        plus = pipeline.imageAdapter(plus().write(folder.resolve("plus.safetensors")), encoder, HEADS);
     }
 
     @AfterAll
@@ -61,6 +63,14 @@ class ImagePromptTest {
         return golden;
     }
 
+    /** The same with the Resampler of a Plus in place of the projection. */
+    private static EditableModel plus() throws IOException {
+        EditableModel plus = tensors(false);
+        plus.tensors.keySet().removeIf(name -> name.startsWith("image_proj."));
+        plus.tensors.putAll(EditableModel.of("image-nano-plus").tensors);
+        return plus;
+    }
+
     private static Picture picture(int shift) {
         byte[] rgb = new byte[3 * 16 * 16];
         for (int i = 0; i < rgb.length; i++) {
@@ -81,16 +91,62 @@ class ImagePromptTest {
                 .rgb();
     }
 
-    @Test
-    void tokensOfAPictureAndOfNoneAreTheGoldenOnes() throws IOException {
+    private static float[] planes() {
         float[] planes = new float[3 * 16 * 16];
         for (int i = 0; i < planes.length; i++) {
             planes[i] = (i / 256 * 7 + i / 16 % 16 * 13 + i % 16 * 29) % 64 / 63f;
         }
+        return planes;
+    }
+
+    @Test
+    void tokensOfAPictureAndOfNoneAreTheGoldenOnes() throws IOException {
         try (Checkpoint golden = Checkpoint.open(NanoModel.golden("image-nano"))) {
-            assertArrayEquals(NanoModel.floats(golden, "golden.tokens"), adapter.tokens(planes, null), 1e-4f);
+            assertArrayEquals(NanoModel.floats(golden, "golden.tokens"), adapter.tokens(planes(), null), 1e-4f);
             assertArrayEquals(NanoModel.floats(golden, "golden.nothing"), adapter.tokens(null, null), 1e-5f);
         }
+    }
+
+    @Test
+    void tokensOfAPlusAreTheGoldenOnes() throws IOException {
+        try (Checkpoint golden = Checkpoint.open(NanoModel.golden("image-nano-plus"))) {
+            assertArrayEquals(NanoModel.floats(golden, "golden.tokens"), plus.tokens(planes(), null), 1e-4f);
+            assertArrayEquals(NanoModel.floats(golden, "golden.nothing"), plus.tokens(null, null), 1e-4f);
+        }
+        byte[] guided = draw(ImagePrompt.of(plus, picture(0)));
+        assertFalse(Arrays.equals(draw(), guided));
+        assertFalse(Arrays.equals(guided, draw(ImagePrompt.of(adapter, picture(0)))));
+    }
+
+    @Test
+    void wrongResamplersAreRefused() throws IOException {
+        EditableModel lacking = plus();
+        lacking.tensors.remove("image_proj.layers.1.0.to_kv.weight");
+        assertNamed(lacking, "image_proj.layers.1.0.to_kv.weight");
+        EditableModel uneven = plus();
+        uneven.tensors.replaceAll((name, tensor) -> name.endsWith("to_q.weight")
+                ? new EditableModel.Tensor(List.of(96L, 48L), new float[96 * 48])
+                : tensor);
+        assertNamed(uneven, "image_proj.layers.0.0.to_q.weight");
+        EditableModel other = plus();
+        other.tensors.put("image_proj.proj_in.weight", other.tensors.get("image_proj.layers.0.0.to_q.weight"));
+        assertNamed(other, "image_proj.proj_in.weight");
+        EditableModel wide = plus();
+        wide.tensors.put(
+                "image_proj.proj_out.weight", new EditableModel.Tensor(List.of(128L, 48L), new float[128 * 48]));
+        for (String name : List.of("proj_out.bias", "norm_out.weight", "norm_out.bias")) {
+            wide.tensors.put("image_proj." + name, new EditableModel.Tensor(List.of(128L), new float[128]));
+        }
+        assertRefused(wide, "image_proj.norm_out.weight");
+        EditableModel flat = plus();
+        flat.tensors.put("image_proj.latents", flat.tensors.get("image_proj.norm_out.bias"));
+        assertNamed(flat, "image_proj.latents");
+    }
+
+    private static void assertNamed(EditableModel tensors, String name) throws IOException {
+        Path file = tensors.write(folder.resolve("wrong.safetensors"));
+        var failure = assertThrows(ModelFormatException.class, () -> pipeline.imageAdapter(file, encoder, HEADS));
+        assertTrue(failure.getMessage().contains("'" + name + "'"), failure.getMessage());
     }
 
     @Test
@@ -113,9 +169,6 @@ class ImagePromptTest {
         EditableModel lacking = tensors(false);
         lacking.tensors.remove("ip_adapter.5.to_v_ip.weight");
         assertRefused(lacking, "'ip_adapter.5.to_v_ip.weight'");
-        EditableModel plus = tensors(false);
-        plus.tensors.put("image_proj.latents", plus.tensors.get("image_proj.norm.bias"));
-        assertRefused(plus, "image_proj.latents");
         EditableModel other = tensors(false);
         other.tensors.put("image_proj.proj.weight", other.tensors.get("image_proj.norm.bias"));
         assertRefused(other, "another image encoder");

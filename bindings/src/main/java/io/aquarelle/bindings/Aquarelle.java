@@ -23,10 +23,10 @@ public class Aquarelle extends Aquarelle$shared {
     static final SymbolLookup SYMBOL_LOOKUP = SymbolLookup.loaderLookup()
             .or(Linker.nativeLinker().defaultLookup());
 
-    private static final int AQ_ABI_VERSION = (int)10L;
+    private static final int AQ_ABI_VERSION = (int)11L;
     /**
      * {@snippet lang=c :
-     * #define AQ_ABI_VERSION 10
+     * #define AQ_ABI_VERSION 11
      * }
      */
     public static int AQ_ABI_VERSION() {
@@ -2188,6 +2188,69 @@ public class Aquarelle extends Aquarelle$shared {
                 traceDowncall("aq_control_net_evaluate", control_net, call, control, error);
             }
             return (int)mh$.invokeExact(control_net, call, control, error);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class aq_control_net_estimate {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            Aquarelle.C_INT,
+            Aquarelle.C_LONG_LONG,
+            Aquarelle.C_POINTER,
+            Aquarelle.C_POINTER,
+            Aquarelle.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.find("aq_control_net_estimate").orElseThrow();
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * aq_status aq_control_net_estimate(aq_handle control_net, const aq_control_net_call *call, double *multiply_adds, aq_error *error)
+     * }
+     */
+    public static FunctionDescriptor aq_control_net_estimate$descriptor() {
+        return aq_control_net_estimate.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * aq_status aq_control_net_estimate(aq_handle control_net, const aq_control_net_call *call, double *multiply_adds, aq_error *error)
+     * }
+     */
+    public static MethodHandle aq_control_net_estimate$handle() {
+        return aq_control_net_estimate.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * aq_status aq_control_net_estimate(aq_handle control_net, const aq_control_net_call *call, double *multiply_adds, aq_error *error)
+     * }
+     */
+    public static MemorySegment aq_control_net_estimate$address() {
+        return aq_control_net_estimate.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * aq_status aq_control_net_estimate(aq_handle control_net, const aq_control_net_call *call, double *multiply_adds, aq_error *error)
+     * }
+     */
+    public static int aq_control_net_estimate(long control_net, MemorySegment call, MemorySegment multiply_adds, MemorySegment error) {
+        var mh$ = aq_control_net_estimate.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("aq_control_net_estimate", control_net, call, multiply_adds, error);
+            }
+            return (int)mh$.invokeExact(control_net, call, multiply_adds, error);
         } catch (Error | RuntimeException ex) {
            throw ex;
         } catch (Throwable ex$) {

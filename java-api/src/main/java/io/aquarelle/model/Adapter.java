@@ -14,12 +14,13 @@ import java.util.EnumMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
 /**
  * An open file of changes to a model's weights: LoRA (Hu et al., arXiv 2106.09685), LoHa, LoKr (Yeh et al., arXiv
  * 2309.14859), DoRA (Liu et al., arXiv 2402.09353) or full differences, of a UNet and text encoders, in any of the layouts of
- * kohya's scripts, diffusers, PEFT and LyCORIS.
+ * kohya's scripts, diffusers, PEFT, LyCORIS and cloneofsimo's lora_diffusion.
  *
  * <p>Values stay in the file, which is mapped until no one uses this any more; see {@link Checkpoint} on files that change
  * meanwhile. One adapter may serve any number of pipelines on any threads.
@@ -28,6 +29,12 @@ public final class Adapter {
     private static final ValueLayout.OfFloat FLOAT =
             ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
     private static final String GUIDANCE = "aquarelle.guidance";
+
+    /** What lora_diffusion's metadata says of the words of textual inversions, which are names of tensors. */
+    private static final String EMBEDDING = "<embed>";
+
+    /** PEFT's magnitudes are always of outputs; of a convolution they have the shape of LyCORIS' for inputs. */
+    private static final String OUTPUT_MAGNITUDES = ".lora_magnitude_vector";
 
     /** What changes one layer: tensors by what they are to the change. */
     record Change(String module, Map<Part, TensorSource> parts) {
@@ -49,6 +56,8 @@ public final class Adapter {
     private final Map<String, String> metadata;
     private final List<Change> changes;
     private final List<String> others;
+    private final List<TextualInversion> words;
+    private final PeftSettings settings;
     private final @Nullable Float guidance;
 
     private Adapter(Path path, Arena arena, ModelContents contents) throws ModelFormatException {
@@ -57,14 +66,19 @@ public final class Adapter {
         metadata = contents.metadata();
         Map<String, Change> modules = new LinkedHashMap<>();
         List<String> unknown = new ArrayList<>();
+        List<TextualInversion> embeddings = new ArrayList<>();
         for (TensorSource tensor : contents.tensors().values()) {
+            if (EMBEDDING.equals(metadata.get(tensor.info().name()))) {
+                embeddings.add(TextualInversion.of(path, tensor.info().name(), tensor));
+                continue;
+            }
             Name name = AdapterNames.parse(tensor.info().name());
             if (name == null) {
                 unknown.add(tensor.info().name());
                 continue;
             }
             Change change = modules.computeIfAbsent(name.module(), key -> new Change(key, new EnumMap<>(Part.class)));
-            TensorSource other = change.parts.put(name.part(), tensor);
+            TensorSource other = change.parts.put(name.part(), part(tensor));
             if (other != null) {
                 throw new ModelFormatException(
                         path,
@@ -72,14 +86,34 @@ public final class Adapter {
                                 + tensor.info().name() + "', which are the same part of a change; remove one");
             }
         }
+        // An alpha alone belongs to a change of a kind that is not known here.
+        modules.values().removeIf(change -> {
+            boolean alone = change.parts.keySet().equals(Set.of(Part.ALPHA));
+            if (alone) {
+                unknown.addAll(change.tensors());
+            }
+            return alone;
+        });
         changes = List.copyOf(modules.values());
         others = List.copyOf(unknown);
+        words = List.copyOf(embeddings);
         if (changes.isEmpty()) {
             throw new ModelFormatException(
-                    path, "holds no adapter: no tensor is named as a part of a LoRA, LoHa, LoKr or DoRA is");
+                    path,
+                    "holds no adapter: no tensor is named as a part of a LoRA, LoHa, LoKr or DoRA is"
+                            + (others.isEmpty() ? "" : ", such as '" + Json.shorten(others.getFirst()) + "'"));
         }
         AdapterChecks.require(path, changes, arena);
+        settings = PeftSettings.of(path, metadata);
         guidance = guidance();
+    }
+
+    private static TensorSource part(TensorSource tensor) {
+        TensorInfo info = tensor.info();
+        return info.name().contains(OUTPUT_MAGNITUDES)
+                ? new TensorSource.Relabelled(
+                        new TensorInfo(info.name(), info.type(), List.of(info.elements())), tensor)
+                : tensor;
     }
 
     /**
@@ -118,6 +152,11 @@ public final class Adapter {
         return guidance;
     }
 
+    /** Textual inversions that came with it, to draw with where a prompt has their words; unmodifiable. */
+    public List<TextualInversion> words() {
+        return words;
+    }
+
     List<Change> changes() {
         return changes;
     }
@@ -132,7 +171,12 @@ public final class Adapter {
         if (change.has(Part.ALPHA)) {
             return scalar(change.parts().get(Part.ALPHA)) / rank;
         }
-        return PeftSettings.of(path, metadata).factor(change.module(), rank);
+        return settings.factor(change.module(), rank);
+    }
+
+    /** What a product of two whole factors, which have no rank, is multiplied by. */
+    float wholeFactor(Change change) {
+        return settings.wholeFactor(change.module());
     }
 
     private float scalar(TensorSource source) throws ModelFormatException {

@@ -44,8 +44,11 @@ final class AdapterChecks {
             var checks = new AdapterChecks(path, change);
             checks.requireParts();
             checks.requireRanks();
-            for (TensorSource part : change.parts().values()) {
-                requireNumbers(path, part, arena);
+            for (var part : change.parts().entrySet()) {
+                // LyCORIS writes an infinite alpha beside two whole factors of a LoKr, where it means nothing.
+                if (part.getKey() != Part.ALPHA || !change.has(Part.LOKR_W1) || !change.has(Part.LOKR_W2)) {
+                    requireNumbers(path, part.getValue(), arena);
+                }
             }
         }
     }
@@ -62,6 +65,9 @@ final class AdapterChecks {
         }
         if (change.has(Part.MID) && !change.has(Part.UP)) {
             throw incomplete(Part.MID, Part.UP);
+        }
+        if (change.has(Part.UP_BIAS) && !change.has(Part.UP)) {
+            throw incomplete(Part.UP_BIAS, Part.UP);
         }
         if (change.has(Part.HADA_T1) && !change.has(Part.HADA_W1_A)) {
             throw incomplete(Part.HADA_T1, Part.HADA_W1_A);

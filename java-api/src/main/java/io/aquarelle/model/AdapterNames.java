@@ -8,12 +8,14 @@ import org.jspecify.annotations.Nullable;
 /**
  * Names of adapters' tensors, {@code MODULE.PART}, in the layouts that are in use: kohya's ({@code lora_unet_…}), those of
  * diffusers and PEFT ({@code unet.….lora_A.weight}), of diffusers' old attention processors
- * ({@code ….attn1.processor.to_q_lora.down.weight}), and of LyCORIS.
+ * ({@code ….attn1.processor.to_q_lora.down.weight}), of LyCORIS, and numbers for modules ({@code unet:7:up}; see
+ * {@link NumberedModules}).
  */
 final class AdapterNames {
     /** What a tensor is to a change. */
     enum Part {
         UP,
+        UP_BIAS,
         DOWN,
         MID,
         HADA_W1_A,
@@ -58,11 +60,12 @@ final class AdapterNames {
     private record Start(String prefix, Place place) {}
 
     private static final List<Ending> ENDINGS = List.of(
+            ending("\\.lora_B(?:\\.\\w+)?\\.bias|\\.lora_up\\.bias", Part.UP_BIAS),
             ending(
-                    "\\.lora_up\\.weight|\\.lora_B(?:\\.\\w+)?|(?:[._]lora|\\.lora_linear_layer)\\.up\\.weight",
+                    "\\.lora_up\\.weight|\\.lora_B(?:\\.\\w+)?|(?:[._]lora|\\.lora_linear_layer)\\.up\\.weight|:up",
                     Part.UP),
             ending(
-                    "\\.lora_down\\.weight|\\.lora_A(?:\\.\\w+)?|(?:[._]lora|\\.lora_linear_layer)\\.down\\.weight",
+                    "\\.lora_down\\.weight|\\.lora_A(?:\\.\\w+)?|(?:[._]lora|\\.lora_linear_layer)\\.down\\.weight|:down",
                     Part.DOWN),
             ending("\\.lora_B\\.\\w+\\.weight", Part.UP),
             ending("\\.lora_A\\.\\w+\\.weight", Part.DOWN),
@@ -84,6 +87,9 @@ final class AdapterNames {
             ending("\\.lokr_t2", Part.LOKR_T2),
             ending("\\.diff|\\.w_norm", Part.DIFF),
             ending("\\.diff_b|\\.b_norm", Part.DIFF_BIAS));
+
+    /** What PEFT puts before all names of a network. */
+    static final String PEFT_PREFIX = "base_model.model.";
 
     /** The first that fits counts. */
     private static final List<Start> STARTS = List.of(
@@ -123,7 +129,8 @@ final class AdapterNames {
     }
 
     /** Where a module of a file lies. Names of a UNet may have nothing before them. */
-    static Module module(String name) {
+    static Module module(String module) {
+        String name = module.replace(PEFT_PREFIX, "");
         for (Start start : STARTS) {
             if (name.startsWith(start.prefix)) {
                 return new Module(start.place, path(name.substring(start.prefix.length())));
@@ -134,8 +141,7 @@ final class AdapterNames {
 
     /** Dots and underscores are told apart by no one: kohya's names have underscores in place of dots. */
     static String path(String name) {
-        return name.replace("base_model.model.", "")
-                .replace(".processor.", ".")
+        return name.replace(".processor.", ".")
                 .replaceFirst("^text_model[._]", "")
                 .replace('.', '_');
     }

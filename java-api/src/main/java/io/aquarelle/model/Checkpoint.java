@@ -130,6 +130,23 @@ public final class Checkpoint implements AutoCloseable {
                 new Mapping(Arena.ofShared(), new ModelContents(tensors, mapping.contents.metadata()), base::close));
     }
 
+    /** This checkpoint's tensors and some of another's, of other names; both stay open as long as that. */
+    Checkpoint beside(Checkpoint other, Predicate<String> names) {
+        var tensors = new LinkedHashMap<>(mapping.contents.tensors());
+        other.mapping.contents.tensors().forEach((name, tensor) -> {
+            if (names.test(name)) {
+                tensors.put(name, tensor);
+            }
+        });
+        Checkpoint first = retain();
+        Checkpoint second = other.retain();
+        return new Checkpoint(
+                path, new Mapping(Arena.ofShared(), new ModelContents(tensors, mapping.contents.metadata()), () -> {
+                    first.close();
+                    second.close();
+                }));
+    }
+
     private static ModelContents read(Path file, Arena arena) throws IOException {
         try {
             return ModelReader.read(file, arena);

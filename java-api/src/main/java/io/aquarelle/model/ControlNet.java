@@ -110,31 +110,59 @@ public final class ControlNet extends Network {
         NativeCalls.run((arena, error) -> {
             MemorySegment call = aq_control_net_call.allocate(arena);
             call.fill((byte) 0);
-            byte[] flags = new byte[wanted.length];
-            for (int i = 0; i < flags.length; i++) {
-                flags[i] = (byte) (wanted[i] ? 1 : 0);
-            }
             aq_control_net_call.latent(call, NativeCalls.copy(arena, latents));
             aq_control_net_call.timesteps(call, NativeCalls.copy(arena, timesteps));
             aq_control_net_call.context(call, NativeCalls.copy(arena, condition.context()));
             aq_control_net_call.label(call, NativeCalls.copy(arena, condition.label()));
             aq_control_net_call.hint(call, NativeCalls.copy(arena, picture));
             aq_control_net_call.residuals(call, Residuals.pointers(arena, to, batch));
-            aq_control_net_call.wanted(call, arena.allocateFrom(ValueLayout.JAVA_BYTE, flags));
+            describe(arena, call, batch, height, width, condition.tokens(), wanted);
             aq_control_net_call.latent_count(call, latents.length);
             aq_control_net_call.timestep_count(call, timesteps.length);
             aq_control_net_call.context_count(call, condition.context().length);
             aq_control_net_call.label_count(call, condition.label().length);
             aq_control_net_call.hint_count(call, picture.length);
             aq_control_net_call.residual_count(call, to.getFirst().length());
-            aq_control_net_call.wanted_count(call, flags.length);
-            aq_control_net_call.batch(call, batch);
-            aq_control_net_call.height(call, height);
-            aq_control_net_call.width(call, width);
-            aq_control_net_call.tokens(call, condition.tokens());
             aq_control_net_call.scale(call, scale);
             aq_control_net_call.adds(call, adds ? 1 : 0);
             return Aquarelle.aq_control_net_evaluate(self, call, segment(control), error);
         });
+    }
+
+    private static void describe(
+            Arena arena, MemorySegment call, int batch, int height, int width, int tokens, boolean[] wanted) {
+        byte[] flags = new byte[wanted.length];
+        for (int i = 0; i < flags.length; i++) {
+            flags[i] = (byte) (wanted[i] ? 1 : 0);
+        }
+        aq_control_net_call.wanted(call, arena.allocateFrom(ValueLayout.JAVA_BYTE, flags));
+        aq_control_net_call.wanted_count(call, flags.length);
+        aq_control_net_call.batch(call, batch);
+        aq_control_net_call.height(call, height);
+        aq_control_net_call.width(call, width);
+        aq_control_net_call.tokens(call, tokens);
+    }
+
+    /**
+     * The multiply-adds of a call of {@code batch} branches that differ in their text only, counted as in
+     * {@link io.aquarelle.plan.Work}; what becomes of the picture is computed once and left out.
+     *
+     * @param tokens of each text
+     * @param wanted which residuals it computes
+     */
+    public synchronized double estimate(int batch, int height, int width, int tokens, boolean[] wanted) {
+        requireLength("wanted", wanted.length, unet.residuals());
+        double[] multiplyAdds = new double[1];
+        long self = handle();
+        NativeCalls.run((arena, error) -> {
+            MemorySegment call = aq_control_net_call.allocate(arena);
+            call.fill((byte) 0);
+            describe(arena, call, batch, height, width, tokens, wanted);
+            MemorySegment result = arena.allocate(ValueLayout.JAVA_DOUBLE);
+            int status = Aquarelle.aq_control_net_estimate(self, call, result, error);
+            multiplyAdds[0] = result.get(ValueLayout.JAVA_DOUBLE, 0);
+            return status;
+        });
+        return multiplyAdds[0];
     }
 }

@@ -5,6 +5,7 @@ import io.aquarelle.bindings.aq_adapter_change;
 import io.aquarelle.bindings.aq_adapter_factor;
 import io.aquarelle.bindings.aq_tensor;
 import io.aquarelle.model.Adapter.Change;
+import io.aquarelle.model.AdapterNames.Module;
 import io.aquarelle.model.AdapterNames.Part;
 import io.aquarelle.model.AdapterTargets.Target;
 import java.lang.foreign.Arena;
@@ -62,14 +63,17 @@ public final class FittedAdapter extends NativeObject {
     static FittedAdapter of(Adapter adapter, Checkpoint model, AdapterTargets targets) throws ModelFormatException {
         List<Native> changes = new ArrayList<>();
         List<String> unused = new ArrayList<>(adapter.others());
+        Map<String, Module> numbered = NumberedModules.of(adapter, targets);
         for (Change change : adapter.changes()) {
-            Target target = targets.find(AdapterNames.module(change.module()));
+            Module numberedAs = numbered.get(change.module());
+            Target target = targets.find(numberedAs == null ? AdapterNames.module(change.module()) : numberedAs);
             int before = changes.size();
             if (target != null) {
                 addWeight(adapter, change, target.weight(), targets, changes);
-                addBias(adapter, change, target.bias(), targets, changes);
+                addBias(adapter, change, target.bias(), targets, changes, unused);
             }
             if (changes.size() == before) {
+                unused.removeAll(change.tensors());
                 unused.addAll(change.tensors());
             }
         }
@@ -131,9 +135,8 @@ public final class FittedAdapter extends NativeObject {
             long columns = columns(change, first) * columns(change, second);
             require(adapter, change, first.a, outputs, shape.getFirst(), shape);
             require(adapter, change, second.a, columns, columns(shape), shape);
-            // Two whole factors have no rank, and their alpha means nothing.
             Part low = second.b() != null ? second.b() : first.b();
-            float scale = low == null ? 1 : adapter.factor(change, rows(change, low));
+            float scale = low == null ? adapter.wholeFactor(change) : adapter.factor(change, rows(change, low));
             changes.add(new Native(change, target, Aquarelle.AQ_ADAPTER_LOKR(), scale, first, second, magnitude));
         }
         if (magnitude) {
@@ -145,26 +148,42 @@ public final class FittedAdapter extends NativeObject {
             require(adapter, change, Part.MAGNITUDE, info.elements(), norms, shape);
         }
         if (change.has(Part.DIFF)) {
-            addDifference(adapter, change, Part.DIFF, target, shape, changes);
+            addDifference(adapter, change, Part.DIFF, 1, target, shape, changes);
         }
     }
 
     private static void addBias(
-            Adapter adapter, Change change, String target, AdapterTargets targets, List<Native> changes)
+            Adapter adapter,
+            Change change,
+            String target,
+            AdapterTargets targets,
+            List<Native> changes,
+            List<String> unused)
             throws ModelFormatException {
         List<Long> shape = targets.shape(target);
-        if (!shape.isEmpty() && change.has(Part.DIFF_BIAS)) {
-            addDifference(adapter, change, Part.DIFF_BIAS, target, shape, changes);
+        for (Part part : List.of(Part.DIFF_BIAS, Part.UP_BIAS)) {
+            if (change.has(part) && shape.isEmpty()) {
+                unused.add(change.info(part).name());
+            } else if (change.has(part)) {
+                float scale = part == Part.UP_BIAS ? adapter.factor(change, rows(change, Part.DOWN)) : 1;
+                addDifference(adapter, change, part, scale, target, shape, changes);
+            }
         }
     }
 
     private static void addDifference(
-            Adapter adapter, Change change, Part part, String target, List<Long> shape, List<Native> changes)
+            Adapter adapter,
+            Change change,
+            Part part,
+            float scale,
+            String target,
+            List<Long> shape,
+            List<Native> changes)
             throws ModelFormatException {
         long values = shape.getFirst() * (shape.size() > 1 ? columns(shape) : 1);
         require(adapter, change, part, change.info(part).elements(), values, shape);
         Factor whole = new Factor(part, null, null);
-        changes.add(new Native(change, target, Aquarelle.AQ_ADAPTER_FULL(), 1, whole, Factor.NONE, false));
+        changes.add(new Native(change, target, Aquarelle.AQ_ADAPTER_FULL(), scale, whole, Factor.NONE, false));
     }
 
     private static long rows(Change change, Part part) {

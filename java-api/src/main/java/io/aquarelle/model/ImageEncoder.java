@@ -9,7 +9,10 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import org.jspecify.annotations.Nullable;
 
-/** CLIP's tower of pictures (Radford et al. 2021, arXiv 2103.00020): pictures to embeddings. */
+/**
+ * CLIP's tower of pictures (Radford et al. 2021, arXiv 2103.00020): pictures to embeddings, or to the tokens of an IP-Adapter
+ * Plus whose {@code image_proj.*} are among the weights.
+ */
 public final class ImageEncoder extends Network {
     private final int side;
     private final int width;
@@ -45,13 +48,13 @@ public final class ImageEncoder extends Network {
         return side;
     }
 
-    /** Width of the embedding. */
+    /** Width of the embedding, or of all tokens together. */
     public int width() {
         return width;
     }
 
     /**
-     * The embedding of a picture.
+     * The embedding of a picture, or its tokens one behind the other.
      *
      * @param planes [3][side][side], less CLIP's mean and divided by its deviation
      * @return [width]

@@ -94,6 +94,11 @@ public final class TextualInversion {
         }
     }
 
+    /** One word's tensor in a file that holds more. */
+    static TextualInversion of(Path file, String word, TensorSource tensor) throws ModelFormatException {
+        return new TextualInversion(file, word, rows(file, tensor.info()), Map.of(ONLY, values(file, tensor)));
+    }
+
     private static int rows(Path file, TensorInfo info) throws ModelFormatException {
         List<Long> shape = info.shape();
         boolean fits = info.type().isFloat() && (shape.size() == 1 || shape.size() == 2);

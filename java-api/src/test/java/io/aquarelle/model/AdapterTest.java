@@ -7,12 +7,11 @@ import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.aquarelle.model.AdaptedNetworks.Result;
 import io.aquarelle.model.EditableModel.Tensor;
-import io.aquarelle.model.UNet.Condition;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.function.UnaryOperator;
@@ -46,87 +45,8 @@ class AdapterTest {
         engine.close();
     }
 
-    /** What the golden prompt becomes. */
-    private record Result(float[] text, float[] eps) {}
-
-    /** The networks of a model, closed with it. */
-    private final class Networks implements AutoCloseable {
-        final String family;
-        final Checkpoint model;
-        final List<TextEncoder> text = new ArrayList<>();
-        final UNet unet;
-
-        Networks(String family, Checkpoint model) throws IOException {
-            this.family = family;
-            this.model = model;
-            ModelSpec spec = ModelSpec.of(model);
-            try (Weights weights = Weights.of(model)) {
-                for (TextTower tower : spec.towers()) {
-                    text.add(TextEncoder.create(engine, weights, tower));
-                }
-                unet = UNet.create(engine, weights, ModelSpec.UNET_PREFIX, spec.heads());
-            }
-        }
-
-        Result run() throws IOException {
-            return run(UnaryOperator.identity(), new float[2][0]);
-        }
-
-        Result run(UnaryOperator<int[]> ids, float[][] words) throws IOException {
-            try (Checkpoint golden = Checkpoint.open(NanoModel.golden(family + "-nano-golden"))) {
-                int[][] tokens = {ids.apply(NanoModel.ids(golden, "ids.cond"))};
-                float[] hidden = new float[77 * unet.contextWidth()];
-                int start = 0;
-                for (int i = 0; i < text.size(); i++) {
-                    TextEncoder tower = text.get(i);
-                    float[] part = tower.encode(tokens, words[i], tower.tower().skipLayers(0), null)
-                            .hidden();
-                    for (int token = 0; token < 77; token++) {
-                        System.arraycopy(
-                                part,
-                                token * tower.width(),
-                                hidden,
-                                token * unet.contextWidth() + start,
-                                tower.width());
-                    }
-                    start += tower.width();
-                }
-                float[] label = unet.labelWidth() > 0 ? NanoModel.floats(golden, "adm.cond") : new float[0];
-                float[] eps = unet.evaluate(
-                        NanoModel.floats(golden, "unet.x"),
-                        new float[] {500},
-                        new Condition(hidden, 77, label, new float[0]),
-                        16,
-                        16,
-                        null);
-                return new Result(hidden, eps);
-            }
-        }
-
-        void adapt(List<FittedAdapter> adapters, List<Float> scales) {
-            text.forEach(tower -> tower.adapt(adapters, scales));
-            unet.adapt(adapters, scales);
-        }
-
-        /** With one adapter, of which nothing may be left over. */
-        Result adapted(Path file, float scale) throws IOException {
-            try (FittedAdapter fitted = FittedAdapter.of(Adapter.open(file), model)) {
-                assertEquals(List.of(), fitted.unused());
-                adapt(List.of(fitted), List.of(scale));
-            }
-            return run();
-        }
-
-        @Override
-        public void close() {
-            text.forEach(TextEncoder::close);
-            unet.close();
-            model.close();
-        }
-    }
-
-    private Networks nano(String family) throws IOException {
-        return new Networks(family, Checkpoint.open(NanoModel.golden(family + "-nano")));
+    private AdaptedNetworks nano(String family) throws IOException {
+        return new AdaptedNetworks(engine, family, Checkpoint.open(NanoModel.golden(family + "-nano")));
     }
 
     private static Path golden(String name) {
@@ -135,38 +55,27 @@ class AdapterTest {
 
     private static void assertGolden(String family, String what, Result actual, double limit) throws IOException {
         try (Checkpoint expected = Checkpoint.open(golden(family + "-adapted"))) {
-            assertClose(NanoModel.floats(expected, what + ".text"), actual.text, limit);
-            assertClose(NanoModel.floats(expected, what + ".eps"), actual.eps, limit);
+            AdaptedNetworks.assertClose(NanoModel.floats(expected, what + ".text"), actual.text(), limit);
+            AdaptedNetworks.assertClose(NanoModel.floats(expected, what + ".eps"), actual.eps(), limit);
         }
-    }
-
-    private static void assertClose(float[] expected, float[] actual, double limit) {
-        assertEquals(expected.length, actual.length);
-        double largest = 0;
-        double error = 0;
-        for (int i = 0; i < expected.length; i++) {
-            largest = Math.max(largest, Math.abs(expected[i]));
-            error = Math.max(error, Math.abs(expected[i] - actual[i]));
-        }
-        assertTrue(error <= limit * largest, "off by " + error / largest + " of the largest value");
     }
 
     private static void assertSame(Result expected, Result actual) {
-        assertArrayEquals(expected.text, actual.text);
-        assertArrayEquals(expected.eps, actual.eps);
+        assertArrayEquals(expected.text(), actual.text());
+        assertArrayEquals(expected.eps(), actual.eps());
     }
 
     @ParameterizedTest
     @ValueSource(strings = {"sd1", "sd2", "sdxl"})
     void aLoraOfEveryLayerGivesWhatPyTorchGives(String family) throws IOException {
-        try (Networks nano = nano(family)) {
+        try (AdaptedNetworks nano = nano(family)) {
             assertGolden(family, "lora", nano.adapted(golden(family + "-lora"), SCALE), 1e-4);
         }
     }
 
     @Test
     void allKindsOfLycorisGiveWhatPyTorchGives() throws IOException {
-        try (Networks nano = nano("sd1")) {
+        try (AdaptedNetworks nano = nano("sd1")) {
             assertGolden("sd1", "lycoris", nano.adapted(golden("sd1-lycoris"), LYCORIS_SCALE), 1e-3);
         }
     }
@@ -184,8 +93,8 @@ class AdapterTest {
             merged = AdapterMerge.of(wide, List.of(use));
         }
         Conversion.write(merged, StoredTypes.unchanged(), file, (bytes, total) -> {});
-        try (Networks inMemory = new Networks(family, merged);
-                Networks written = new Networks(family, Checkpoint.open(file))) {
+        try (AdaptedNetworks inMemory = new AdaptedNetworks(engine, family, merged);
+                AdaptedNetworks written = new AdaptedNetworks(engine, family, Checkpoint.open(file))) {
             assertGolden(family, adapter, inMemory.run(), 1e-3);
             assertSame(inMemory.run(), written.run());
         }
@@ -198,14 +107,14 @@ class AdapterTest {
             for (String name : List.of("sd1-lora", "sd1-lycoris")) {
                 Adapter adapter = Adapter.open(golden(name));
                 Checkpoint merged = AdapterMerge.of(quantised, List.of(new AdapterUse(adapter, SCALE)));
-                try (Networks beside = new Networks("sd1", quantised.retain());
-                        Networks inside = new Networks("sd1", merged)) {
+                try (AdaptedNetworks beside = new AdaptedNetworks(engine, "sd1", quantised.retain());
+                        AdaptedNetworks inside = new AdaptedNetworks(engine, "sd1", merged)) {
                     Result base = beside.run();
                     Result expected = inside.run();
                     Result actual = beside.adapted(adapter.path(), SCALE);
-                    assertClose(expected.text, actual.text, 1e-3);
-                    assertClose(expected.eps, actual.eps, 1e-3);
-                    assertFalse(Arrays.equals(base.eps, actual.eps));
+                    AdaptedNetworks.assertClose(expected.text(), actual.text(), 1e-3);
+                    AdaptedNetworks.assertClose(expected.eps(), actual.eps(), 1e-3);
+                    assertFalse(Arrays.equals(base.eps(), actual.eps()));
                 }
             }
             quantised.close();
@@ -296,7 +205,7 @@ class AdapterTest {
                 peft.renamed(endings(".lora_A.default.weight", ".lora_B.default.weight")),
                 peft.renamed(name -> name.replace("unet.", "unet.base_model.model.")),
                 peft.renamed(name -> kohya(name, first).replace("lora_unet_", "lycoris_")));
-        try (Networks nano = nano(family)) {
+        try (AdaptedNetworks nano = nano(family)) {
             Result expected = nano.adapted(golden(family + "-lora"), SCALE);
             for (int i = 0; i < layouts.size(); i++) {
                 Path file = layouts.get(i).write(folder.resolve(i + ".safetensors"));
@@ -311,7 +220,7 @@ class AdapterTest {
                 .renamed(name -> name.matches("unet\\..*\\.attn[12]\\.to_.*") ? name : null);
         UnaryOperator<String> old = name -> endings("_lora.down.weight", "_lora.up.weight")
                 .apply(name.replace("to_out.0", "to_out").replaceFirst("(attn[12])\\.", "$1.processor."));
-        try (Networks nano = nano("sd1")) {
+        try (AdaptedNetworks nano = nano("sd1")) {
             Result expected = nano.adapted(attention.write(folder.resolve("new.safetensors")), SCALE);
             Path prefixed = attention.renamed(old).write(folder.resolve("old.safetensors"));
             assertSame(expected, nano.adapted(prefixed, SCALE));
@@ -329,7 +238,7 @@ class AdapterTest {
         kohya.tensors.replaceAll(
                 (name, tensor) -> name.endsWith(".alpha") ? new Tensor(List.of(), new float[] {0.25f}) : tensor);
         peft.metadata.put("lora_adapter_metadata", "{\"unet.lora_alpha\": 0.25, \"text_encoder.lora_alpha\": 0.25}");
-        try (Networks nano = nano("sd2")) {
+        try (AdaptedNetworks nano = nano("sd2")) {
             Result expected = nano.adapted(golden("sd2-lora"), 0.25f);
             assertSame(expected, nano.adapted(kohya.write(folder.resolve("kohya.safetensors")), 1));
             assertSame(expected, nano.adapted(peft.write(folder.resolve("peft.safetensors")), 1));
@@ -338,18 +247,18 @@ class AdapterTest {
 
     @Test
     void severalAddUpAndLeaveNoTrace() throws IOException {
-        try (Networks nano = nano("sd1");
+        try (AdaptedNetworks nano = nano("sd1");
                 FittedAdapter lora = FittedAdapter.of(Adapter.open(golden("sd1-lora")), nano.model);
                 FittedAdapter lycoris = FittedAdapter.of(Adapter.open(golden("sd1-lycoris")), nano.model)) {
             Result plain = nano.run();
             nano.adapt(List.of(lora, lora), List.of(0.3f, 0.4f));
             Result twice = nano.run();
             nano.adapt(List.of(lora), List.of(SCALE));
-            assertClose(twice.eps, nano.run().eps, 1e-5);
+            AdaptedNetworks.assertClose(twice.eps(), nano.run().eps(), 1e-5);
             nano.adapt(List.of(lora, lycoris), List.of(SCALE, 0.6f));
             Result both = nano.run();
             nano.adapt(List.of(lycoris, lora), List.of(0.6f, SCALE));
-            assertClose(both.eps, nano.run().eps, 1e-3);
+            AdaptedNetworks.assertClose(both.eps(), nano.run().eps(), 1e-3);
             nano.adapt(List.of(), List.of());
             assertSame(plain, nano.run());
         }
@@ -466,7 +375,7 @@ class AdapterTest {
     @ParameterizedTest
     @CsvSource({"sd1, sd1-word.safetensors", "sd1, sd1-word.pt", "sd1, sd1-word.bin", "sdxl, sdxl-word.safetensors"})
     void wordsGiveWhatPyTorchGives(String family, String file) throws IOException {
-        try (Networks nano = nano(family);
+        try (AdaptedNetworks nano = nano(family);
                 Checkpoint expected = Checkpoint.open(golden(family + "-adapted"))) {
             TextualInversion word = TextualInversion.open(AdapterFile.golden(file));
             assertEquals(file.substring(0, file.indexOf('.')), word.word());
@@ -481,8 +390,11 @@ class AdapterTest {
                 changed[4] = changed[3] + 1;
                 return changed;
             };
-            assertClose(NanoModel.floats(expected, "word.text"), nano.run(ids, vectors).text, 1e-4);
-            assertNotEquals(0, nano.run().text[0]);
+            AdaptedNetworks.assertClose(
+                    NanoModel.floats(expected, "word.text"),
+                    nano.run(ids, vectors).text(),
+                    1e-4);
+            assertNotEquals(0, nano.run().text()[0]);
         }
     }
 
@@ -492,8 +404,8 @@ class AdapterTest {
         wide.tensors.put("emb_params", new Tensor(List.of(2L, 32L), new float[64]));
         TextualInversion word = TextualInversion.open(wide.write(folder.resolve("wide.safetensors")));
         TextualInversion single = TextualInversion.open(golden("sd1-word"));
-        try (Networks sd1 = nano("sd1");
-                Networks xl = nano("sdxl")) {
+        try (AdaptedNetworks sd1 = nano("sd1");
+                AdaptedNetworks xl = nano("sdxl")) {
             String message = assertThrows(IllegalArgumentException.class, () -> word.vectors(sd1.text, 0))
                     .getMessage();
             assertTrue(

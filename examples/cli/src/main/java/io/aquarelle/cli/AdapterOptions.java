@@ -171,8 +171,8 @@ final class AdapterOptions {
         return !uses.isEmpty() && (mode == ApplyMode.IMMEDIATELY || mode == ApplyMode.AUTO && !quantised);
     }
 
-    /** Refuses adapters that do not fit the model; says on standard error what of them does nothing. */
-    void requireFit(Pipeline pipeline, Context context) {
+    /** Refuses adapters that do not fit the model; says on standard error what of them does nothing, the first or all. */
+    void requireFit(Pipeline pipeline, Context context, boolean all) {
         for (AdapterUse use : adapters()) {
             List<String> unused;
             try {
@@ -181,19 +181,26 @@ final class AdapterOptions {
                 throw new BadInputException(e);
             }
             if (!unused.isEmpty()) {
-                String some = String.join(", ", unused.subList(0, Math.min(SHOWN, unused.size())));
+                int shown = all ? unused.size() : Math.min(SHOWN, unused.size());
+                String some = String.join(", ", unused.subList(0, shown));
                 context.err()
                         .println(Context.printable("warning: " + use.adapter() + ": " + unused.size()
                                 + " tensors are not used by this model: " + some
-                                + (unused.size() > SHOWN ? ", ..." : "")));
+                                + (unused.size() > shown ? ", ..." : "")));
             }
         }
     }
 
-    /** The textual inversions whose words are in one of the prompts. */
+    /** The textual inversions, of the folder or in adapters, whose words are in one of the prompts. */
     List<TextualInversion> words(String... prompts) {
+        List<TextualInversion> words = new ArrayList<>();
+        for (AdapterUse use : adapters()) {
+            use.adapter().words().stream()
+                    .filter(it -> contains(it.word(), prompts))
+                    .forEach(words::add);
+        }
         if (wordFolder == null) {
-            return List.of();
+            return words;
         }
         List<Path> found = new ArrayList<>();
         try (Stream<Path> all = Files.list(wordFolder)) {
@@ -201,7 +208,6 @@ final class AdapterOptions {
         } catch (IOException e) {
             throw new BadInputException("--embd-dir: " + wordFolder + " cannot be read; name a folder");
         }
-        List<TextualInversion> words = new ArrayList<>();
         for (Path file : found) {
             try {
                 words.add(TextualInversion.open(file));
@@ -218,8 +224,11 @@ final class AdapterOptions {
         if (dot <= 0 || !WORD_ENDINGS.contains(name.substring(dot).toLowerCase(Locale.ROOT))) {
             return false;
         }
-        String word = name.substring(0, dot).toLowerCase(Locale.ROOT);
+        return contains(name.substring(0, dot), prompts);
+    }
+
+    private static boolean contains(String word, String... prompts) {
         return Stream.of(prompts)
-                .anyMatch(prompt -> prompt.toLowerCase(Locale.ROOT).contains(word));
+                .anyMatch(prompt -> prompt.toLowerCase(Locale.ROOT).contains(word.toLowerCase(Locale.ROOT)));
     }
 }

@@ -137,8 +137,8 @@ final class GenerateCommand extends ModelCommand {
     @Option(
             names = "--clip-skip",
             paramLabel = "N",
-            description =
-                    "1 uses the text encoder's last layer, 2 the one before; 0, the default, what the model was trained on.")
+            description = "1 uses the text encoder's last layer, 2 the one before; 0, the default, what the model was"
+                    + " trained on.")
     private int clipSkip = 0;
 
     @Option(
@@ -256,7 +256,7 @@ final class GenerateCommand extends ModelCommand {
                     pipeline.cancel();
                     upscale.cancel(after);
                 });
-                adapters.requireFit(pipeline, context);
+                adapters.requireFit(pipeline, context, verbose);
                 ImageRequest.Builder suited = speedUp.open(pipeline, pipeline.request(text));
                 imagePrompt.open(pipeline, control.open(pipeline, suited, this::picture), this::picture);
                 ImageRequest request = plan.planned(

@@ -15,7 +15,7 @@ final class ImagePromptOptions {
     @Option(
             names = "--ip-adapter",
             paramLabel = "FILE",
-            description = "Take a picture as a prompt by this IP-Adapter, a plain one of SD 1.5 or SDXL.")
+            description = "Take a picture as a prompt by this IP-Adapter, a plain one or a Plus, of SD 1.5 or SDXL.")
     private Path adapter;
 
     @Option(

@@ -34,9 +34,10 @@ public final class PlanOptions {
             paramLabel = "SPEC",
             description =
                     "Compute parts of the UNet in some calls only and reuse them in the others: block (the encoder),"
-                            + " block:N (and the decoder's first N blocks), layer:B (all but the B+1 outermost layers)"
-                            + " or unit:NAME (such as cross), then /N for every N-th call, @0-3,5 for a list, ^COUNT:CENTRE:POWER, or ~CHANGE:MOST to compute where the output"
-                            + " has changed by that share, as ~0.1, or after MOST calls. May be repeated.")
+                        + " block:N (and the decoder's first N blocks), layer:B (all but the B+1 outermost layers) or"
+                        + " unit:NAME (such as cross), then /N for every N-th call, @0-3,5 for a list,"
+                        + " ^COUNT:CENTRE:POWER, or ~CHANGE:MOST to compute where the output has changed by that"
+                        + " share, as ~0.1, or after MOST calls. May be repeated.")
     private List<String> inherit = List.of();
 
     @Option(
@@ -199,6 +200,7 @@ public final class PlanOptions {
             long unitsReused,
             long unitsSkipped,
             double multiplyAdds,
+            double controlMultiplyAdds,
             double share,
             double leastShare) {}
 
@@ -214,25 +216,34 @@ public final class PlanOptions {
                         call.work().reused(),
                         call.work().skipped(),
                         call.work().multiplyAdds(),
+                        call.controlMultiplyAdds(),
                         call.share(),
                         call.leastShare()))
                 .toList();
+    }
+
+    /** What control nets are of a call's share. */
+    private static double controlShare(Row row) {
+        double all = row.multiplyAdds() + row.controlMultiplyAdds();
+        return all == 0 ? 0 : row.share() * row.controlMultiplyAdds() / all;
     }
 
     private static String branches(PlannedCall call) {
         return call.plan().branches() == Branches.BOTH ? "both" : "prompt";
     }
 
-    /** The table of {@code --dry-run}. */
+    /** The table of {@code --dry-run}; with a column for what control nets are of each call's, if there are any. */
     static String table(List<PlannedCall> calls) {
+        boolean controls = calls.stream().anyMatch(call -> call.controlMultiplyAdds() > 0);
         StringBuilder table =
-                new StringBuilder("call  step  timestep  UNet  branches   run  reused  skipped  multiply-adds\n");
+                new StringBuilder("call  step  timestep  UNet  branches   run  reused  skipped  multiply-adds");
+        table.append(controls ? "  control nets\n" : "\n");
         double sum = 0;
         for (Row row : rows(calls)) {
             sum += row.share();
             table.append(String.format(
                     Locale.ROOT,
-                    "%4d  %4d  %8.1f  %4d  %-8s %5d  %6d  %7d  %12.1f%%%n",
+                    "%4d  %4d  %8.1f  %4d  %-8s %5d  %6d  %7d  %12.1f%%",
                     row.call(),
                     row.step(),
                     row.timestep(),
@@ -242,6 +253,7 @@ public final class PlanOptions {
                     row.unitsReused(),
                     row.unitsSkipped(),
                     100 * row.share()));
+            table.append(controls ? String.format(Locale.ROOT, "  %11.1f%%%n", 100 * controlShare(row)) : "\n");
         }
         double share = calls.isEmpty() ? 100 : 100 * sum / calls.size();
         table.append(String.format(Locale.ROOT, "in all %.1f%% of the multiply-adds without a plan", share));

@@ -87,13 +87,28 @@ class AdapterOptionsTest {
     @Test
     void tensorsWithoutUseAreToldInOneLine() throws Exception {
         AdapterFile file = AdapterFile.of("sd1-lora.safetensors");
-        file.tensors.put(
-                "lora_unet_conv_in.oft_blocks", file.tensors.values().iterator().next());
+        for (String name : List.of("conv_in", "conv_out", "time_embed_0", "time_embed_2")) {
+            file.tensors.put(
+                    "lora_unet_" + name + ".oft_blocks",
+                    file.tensors.values().iterator().next());
+        }
         Path more = file.write(folder.resolve("more.safetensors"));
         CommandRun run = CommandRun.done(arguments(model, folder.resolve("a.png"), PROMPT, "--lora", more.toString()));
         assertEquals(1, run.err().lines().count(), run.err());
-        assertTrue(run.err().contains("more.safetensors: 1 tensors are not used"), run.err());
+        assertTrue(run.err().contains("more.safetensors: 4 tensors are not used"), run.err());
         assertTrue(run.err().contains("lora_unet_conv_in.oft_blocks"), run.err());
+        String last = "lora_unet_time_embed_2.oft_blocks";
+        assertFalse(run.err().contains(last), run.err());
+        run = CommandRun.done(arguments(model, folder.resolve("a.png"), PROMPT, "--lora", more.toString(), "-v"));
+        assertTrue(run.err().contains(last), run.err());
+    }
+
+    @Test
+    void wordsInAnAdapterCountWhereAPromptHasThem() throws Exception {
+        String lora = AdapterFile.golden("numbered.safetensors") + ":0.3";
+        byte[] plain = pixels("a red apple", "--lora", lora);
+        assertFalse(Arrays.equals(plain, pixels("a red <s1>", "--lora", lora)));
+        assertFalse(Arrays.equals(pixels("a red <s2>", "--lora", lora), pixels("a red <s1>", "--lora", lora)));
     }
 
     @Test

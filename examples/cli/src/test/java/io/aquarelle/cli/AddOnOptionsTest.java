@@ -81,6 +81,20 @@ class AddOnOptionsTest extends DrawingTest {
     }
 
     @Test
+    void dryRunsCountControlNets() throws IOException {
+        String[] options = small("--dry-run", "--control-net", net.toString(), "--control-image", picture.toString());
+        List<String> lines = CommandRun.done(options).out().lines().toList();
+        assertTrue(lines.get(0).endsWith("multiply-adds  control nets"), lines.get(0));
+        assertTrue(lines.get(1).matches(".* 100\\.0% +\\d\\d\\.\\d%"), lines.get(1));
+        assertTrue(CommandRun.done(small("--dry-run")).out().startsWith("call  step"));
+        assertTrue(!CommandRun.done(small("--dry-run")).out().contains("control nets"));
+        List<String> json = new ArrayList<>(List.of(options));
+        json.add("--json");
+        String out = CommandRun.done(json.toArray(String[]::new)).out();
+        assertTrue(out.matches("(?s).*\"control_multiply_adds\" ?: ?[1-9].*"), out);
+    }
+
+    @Test
     void wrongControlOptionsAreRefused() throws IOException {
         String file = net.toString();
         CommandRun.refused(folder, "--control-net: it needs a picture", small("--control-net", file));

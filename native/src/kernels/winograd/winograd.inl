@@ -5,14 +5,15 @@
 //
 // Each thread owns tiles and outputs of its own and takes tiles in strips whose transforms fit the cache. Filters are
 // transformed for a group of outputs at a time, just before use: transformed filters of a whole layer would be many
-// times the size of the stored ones, and reading them back slower than making them again.
+// times the size of the stored ones, and reading them back slower than making them again. Only those of narrow layers
+// are kept from strip to strip.
 namespace aq::AQ_ISA {
 
 constexpr int64_t winograd_channels = 160;             // of the largest block of the sum
 constexpr int64_t winograd_outputs = 32;               // of a group
 constexpr int64_t longest_strip = 132;                 // tiles
 constexpr int64_t strip_floats = 3 * 1024 * 1024;      // of a strip's transformed input
-constexpr int64_t most_kept_floats = 4 * 1024 * 1024;  // of transformed filters
+constexpr int64_t most_kept_floats = 9 * 256 * 1024;  // of transformed filters
 static_assert(longest_strip % tile_rows == 0 && winograd_outputs % lanes == 0, "strips and groups are whole tiles");
 
 // One plain convolution: the whole, or one parity of an upsampling one.
@@ -94,8 +95,8 @@ template <class F>
 static void transform_input(const gemm_args &g, const winograd_part &part, const winograd_plan<F> &plan, int64_t first,
                             int64_t last) {
     constexpr int size = F::points;
-    const int64_t points_a = plan.points_a,
-                  pixel = plan.pixel;  // stores might change those of the plan, for a compiler
+    // Copies: what is stored might change those of the plan, for all that a compiler knows.
+    const int64_t points_a = plan.points_a, pixel = plan.pixel;
     for (int64_t tile = first; tile < last;) {
         const int64_t row = tile / plan.tiles_across, x = tile % plan.tiles_across;
         const int64_t end = smaller(plan.tiles_across, x + last - tile), width = (end - x - 1) * F::outputs + size;

@@ -59,6 +59,11 @@ resampler::resampler(const layer_reader &from, int64_t inputs) {
     }
     out_ = from.linear("proj_out", width_, 0);
     norm_ = from.norm("norm_out", out_.outputs);
+    constexpr int64_t most_values = 1 << 24;
+    if (tokens_ * out_.outputs > most_values) {
+        throw failure(AQ_INVALID_MODEL, "tensor '" + out_.name + "': " + std::to_string(tokens_) + " tokens of " +
+                                            std::to_string(out_.outputs) + " values are too many");
+    }
 }
 
 ggml_tensor *resampler::build(graph &g, ggml_tensor *x) const {

@@ -65,7 +65,7 @@ static void softmax_panel(float *scores, int64_t keys, int64_t width, float *sum
     }
     for (int v = 0; v < tile_vectors; v++) most[v] = max(max(part[0][v], part[1][v]), max(part[2][v], part[3][v]));
     for (int v = 0; v < tile_vectors; v++) rise = max(rise, most[v] - load(highest + v * lanes));
-    if (!(horizontal_max(rise) <= 0)) {  // also where a score is no number
+    if (!(horizontal_max(rise) <= 0)) {  // NaN counts as a rise: the other lanes may have risen
         vf factor[tile_vectors];
         for (int v = 0; v < tile_vectors; v++) {
             factor[v] = exp2_of_negative(load(highest + v * lanes) - most[v]);
@@ -153,6 +153,7 @@ static void attend(const attention_args &t, const attention_buffers &s, const vo
         }
         for (int64_t i = 0; i < padded; i += tile_columns) {
             if (cancel && *cancel) return;
+            if (t.causal && first >= first_query + i + tile_columns) continue;  // all keys come later
             for (int64_t j = 0, height, rest = tiles_of(keys); rest > 0; j += height, rest--) {
                 height = (keys - j) / rest;
                 multiply_low_tile(height, width, s.keys + j * width, width, s.queries + i * width,

@@ -93,16 +93,6 @@ static rectangle own_part(int64_t rows, int64_t row_step, int64_t columns, int64
             cut(column_steps, j, across, column_step, columns), cut(column_steps, j + 1, across, column_step, columns)};
 }
 
-// Asks for the weights of one output that are packed a panel later: what `expand_range` reads of row `row`. Short
-// pieces of far rows are nothing that a processor would foresee.
-static inline void prefetch_range(const stored_matrix &m, int64_t row, int64_t first, int64_t count) {
-    if (row >= m.rows) return;
-    const uint8_t *from = m.data + row * m.row_bytes;
-    for (int64_t at = first * m.row_bytes / m.cols; at < (first + count) * m.row_bytes / m.cols; at += 64) {
-        prefetch(from + at);
-    }
-}
-
 // Where columns first to first + count - 1 of `outputs` rows of weights lie once expanded, zeros for the rest of a
 // panel.
 static inline void expand_panel(const stored_matrix &m, const gemm_buffers &s, int64_t output, int64_t outputs,
@@ -121,9 +111,6 @@ static void pack_weights(const gemm_args &g, const gemm_buffers &s, int64_t colu
     float *panel = s.b;
     for (int64_t j = 0; j < columns; j += tile_columns, panel += tile_columns * depth) {
         const int64_t outputs = smaller(tile_columns, columns - j);
-        for (int64_t n = 0; n < outputs; n++) {
-            prefetch_range(g.weights, column + j + n + tile_columns, channel * t, channels * t);
-        }
         const float *rows[tile_columns];
         for (int64_t first = 0; first < channels; first += piece) {
             const int64_t count = smaller(piece, channels - first);

@@ -14,32 +14,32 @@ struct as_it_is_looking_ahead : as_it_is {
 // How a tile reads its left side: each row's values side by side, or each k's.
 enum class left { by_row, by_depth };
 
-// c[i][j] (+)= sum_k a[i][k] b[k][j] for `rows` rows and the first `vectors` vectors of a tile's columns. Rows of a are
+// c[i][j] (+)= sum_k a[i][k] b[k][j] for `rows` rows and all columns of a tile. Rows of a are
 // `lda` floats apart or, by depth, next to each other with `lda` floats from k to k; b is a panel. Each value of a is
 // broadcast, so a needs no packing beyond lying close together. What is stored is finish(i, j, sum) for each vector;
 // meanwhile each k asks for one cache line of what is needed next, from finish.ahead on.
-template <int vectors = tile_vectors, int rows = tile_rows, left order = left::by_row, class Finish>
+template <int rows = tile_rows, left order = left::by_row, class Finish>
 static inline void multiply_tile(int64_t depth, const float *a, int64_t lda, const float *b, float *c, int64_t ldc,
                                  bool add, const Finish &finish) {
-    vf sum[rows][vectors];
+    vf sum[rows][tile_vectors];
     AQ_UNROLL
     for (int i = 0; i < rows; i++) {
         AQ_UNROLL
-        for (int j = 0; j < vectors; j++) sum[i][j] = set1(0.0f);
+        for (int j = 0; j < tile_vectors; j++) sum[i][j] = set1(0.0f);
     }
     // Three rows of a share a pointer, so that addresses fit into registers.
     const float *third[(rows + 2) / 3];
     for (int i = 0; i < rows; i += 3) third[i / 3] = a + i * lda;
     for (int64_t k = 0; k < depth; k++, b += tile_columns) {
-        vf column[vectors];
+        vf column[tile_vectors];
         AQ_UNROLL
-        for (int j = 0; j < vectors; j++) column[j] = load(b + j * lanes);
+        for (int j = 0; j < tile_vectors; j++) column[j] = load(b + j * lanes);
         if constexpr (requires { finish.ahead; }) prefetch(finish.ahead + k * 16);
         AQ_UNROLL
         for (int i = 0; i < rows; i++) {
             const vf row = set1(order == left::by_row ? third[i / 3][i % 3 * lda] : a[i]);
             AQ_UNROLL
-            for (int j = 0; j < vectors; j++) sum[i][j] = fma(row, column[j], sum[i][j]);
+            for (int j = 0; j < tile_vectors; j++) sum[i][j] = fma(row, column[j], sum[i][j]);
         }
         if constexpr (order == left::by_row) {
             AQ_UNROLL
@@ -51,7 +51,7 @@ static inline void multiply_tile(int64_t depth, const float *a, int64_t lda, con
     AQ_UNROLL
     for (int i = 0; i < rows; i++) {
         AQ_UNROLL
-        for (int j = 0; j < vectors; j++) {
+        for (int j = 0; j < tile_vectors; j++) {
             float *to = c + i * ldc + j * lanes;
             store(to, finish(i, j, add ? load(to) + sum[i][j] : sum[i][j]));
         }
@@ -68,7 +68,7 @@ __attribute__((noinline)) static void multiply_low_tile(int64_t height, int64_t 
             return multiply_low_tile<order, Finish, rows - 1>(height, depth, a, lda, b, c, ldc, add, finish);
         }
     }
-    multiply_tile<tile_vectors, rows, order>(depth, a, lda, b, c, ldc, add, finish);
+    multiply_tile<rows, order>(depth, a, lda, b, c, ldc, add, finish);
 }
 
 // As few tiles as hold `rows`. Each takes its share of the rows that are left, so that heights differ by one at most.

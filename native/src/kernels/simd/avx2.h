@@ -36,8 +36,6 @@ static inline vf times_power_of_two(vf x, vf n) {
     const __m256i exponent = _mm256_slli_epi32(_mm256_cvtps_epi32(n.v), 23);
     return {_mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(x.v), exponent))};
 }
-// The same for n <= 0, with a result of 1e-38 at most where n lies below -126.
-static inline vf halved(vf x, vf n) { return times_power_of_two(x, max(set1(-126.0f), n)); }
 
 static inline vf load_f16(const uint8_t *p) { return {_mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)p))}; }
 static inline void store_f16(uint8_t *p, vf x) {

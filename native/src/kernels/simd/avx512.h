@@ -37,8 +37,6 @@ static inline vf round(vf a) { return {_mm512_roundscale_ps(a.v, _MM_FROUND_TO_N
 
 // x times 2 to the power n, for x between 0.5 and 2 and whole n from -126 to 127.
 static inline vf times_power_of_two(vf x, vf n) { return {_mm512_scalef_ps(x.v, n.v)}; }
-// The same for n <= 0, with a result of 1e-38 at most where n lies below -126.
-static inline vf halved(vf x, vf n) { return times_power_of_two(x, n); }
 
 static inline vf load_f16(const uint8_t *p) { return {_mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)p))}; }
 static inline void store_f16(uint8_t *p, vf x) {

@@ -7,13 +7,11 @@
 
 namespace aq::AQ_ISA {
 
-// Ask for a cache line that is needed soon, to be read or to be written; any address will do.
+// Asks for a cache line that is needed soon, into the second cache; any address will do.
 #if defined(__GNUC__)
 static inline void prefetch(const void *p) { __builtin_prefetch(p, 0, 2); }
-static inline void prefetch_to_write(const void *p) { __builtin_prefetch(p, 1, 2); }
 #else
 static inline void prefetch(const void *) {}
-static inline void prefetch_to_write(const void *) {}
 #endif
 
 static inline int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
@@ -75,9 +73,11 @@ static inline vf exp(vf x) {
 }
 
 // 2^x for x <= 0, as softmax needs it: 2^n 2^r with n = round(x) and a polynomial whose largest error over 2^r is the
-// least that degree 5 allows (7.5e-8, with rounding 2.1e-7). Below -126 the result is 1e-38 at most.
+// least that degree 5 allows (7.5e-8, with rounding 2.1e-7). Below -126 the result is that of
+// -126, about 1e-38.
 static inline vf exp2_of_negative(vf x) {
     const vf shift = set1(12582912.0f);  // 1.5 * 2^23: what is left of x beside it is round(x)
+    x = max(set1(-126.0f), x);           // NaN stays NaN; results are never subnormal
     const vf n = (x + shift) - shift, r = x - n;
     vf p = set1(1.3276472e-3f);
     p = fma(p, r, set1(9.6755415e-3f));
@@ -85,7 +85,7 @@ static inline vf exp2_of_negative(vf x) {
     p = fma(p, r, set1(2.4022120e-1f));
     p = fma(p, r, set1(6.9314697e-1f));
     p = fma(p, r, set1(1.0000001f));
-    return halved(p, n);
+    return times_power_of_two(p, n);
 }
 
 static inline vf sigmoid(vf x) { return reciprocal(set1(1.0f) + exp(set1(0.0f) - x)); }
@@ -94,7 +94,7 @@ static inline vf quick_gelu(vf x) { return x * sigmoid(set1(1.702f) * x); }
 
 // erf(x) = 1 - (a1 t + ... + a5 t^5) e^(-x^2), t = 1 / (1 + p |x|): Abramowitz and Stegun 7.1.26, error <= 1.5e-7.
 static inline vf erf(vf x) {
-    const vf z = abs(x), t = reciprocal(fma(set1(0.3275911f), z, set1(1.0f)));
+    const vf z = min(set1(10.0f), abs(x)), t = reciprocal(fma(set1(0.3275911f), z, set1(1.0f)));
     vf p = set1(1.061405429f);
     p = fma(p, t, set1(-1.453152027f));
     p = fma(p, t, set1(1.421413741f));

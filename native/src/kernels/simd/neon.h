@@ -33,8 +33,6 @@ static inline vf times_power_of_two(vf x, vf n) {
     const int32x4_t exponent = vshlq_n_s32(vcvtq_s32_f32(n.v), 23);
     return {vreinterpretq_f32_s32(vaddq_s32(vreinterpretq_s32_f32(x.v), exponent))};
 }
-// The same for n <= 0, with a result of 1e-38 at most where n lies below -126.
-static inline vf halved(vf x, vf n) { return times_power_of_two(x, max(set1(-126.0f), n)); }
 
 static inline vf load_f16(const uint8_t *p) {
     uint16x4_t bits;

@@ -47,8 +47,6 @@ static inline vf times_power_of_two(vf x, vf n) {
     const floats number = n.v == n.v ? n.v : floats{0, 0, 0, 0};
     return {x.v * (floats)((__builtin_convertvector(number, ints) + 127) << 23)};
 }
-// The same for n <= 0, with a result of 1e-38 at most where n lies below -126.
-static inline vf halved(vf x, vf n) { return times_power_of_two(x, max(set1(-126.0f), n)); }
 
 static inline float from_bits(uint32_t bits) {
     float x;

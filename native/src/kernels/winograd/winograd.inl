@@ -9,12 +9,13 @@
 // are kept from strip to strip.
 namespace aq::AQ_ISA {
 
-constexpr int64_t winograd_channels = 160;             // of the largest block of the sum
-constexpr int64_t winograd_outputs = 32;               // of a group
-constexpr int64_t longest_strip = 132;                 // tiles
-constexpr int64_t strip_floats = 3 * 1024 * 1024;      // of a strip's transformed input
-constexpr int64_t most_kept_floats = 9 * 256 * 1024;  // of transformed filters
-static_assert(longest_strip % tile_rows == 0 && winograd_outputs % lanes == 0, "strips and groups are whole tiles");
+constexpr int64_t winograd_channels = 160;                      // of the largest block of the sum
+constexpr int64_t winograd_outputs = 32;                        // of a group
+constexpr int64_t longest_strip = 132 / tile_rows * tile_rows;  // tiles
+constexpr int64_t strip_floats = 3 * 1024 * 1024;               // of a strip's transformed input
+constexpr int64_t most_kept_floats = 9 * 256 * 1024;            // of transformed filters
+constexpr int64_t filter_channels = 16;                         // transformed at once, if no block holds more
+static_assert(winograd_outputs % lanes == 0, "groups are whole vectors");
 
 // One plain convolution: the whole, or one parity of an upsampling one.
 struct winograd_part {
@@ -29,7 +30,7 @@ template <class F> struct winograd_plan {
     int64_t channels;  // of a block of the sum
     int64_t pixel;     // floats from pixel to pixel of the patch
     int64_t tiles_down, tiles_across, tiles, strip, blocks, lda, ldm, points_a, points_u, points_m;
-    bool keeps_filters;    // of all groups, for all strips; else `u` holds those of one group and block
+    bool keeps_filters;    // `u` has room for those of all groups; else for one group and block
     float *patch;          // [size][pixels of a row of tiles][pixel]
     float *a;              // [blocks][points][strip][lda]: transformed input
     float *filters;        // [channels * 9][tile_columns]: some filters of a panel before the transform
@@ -65,7 +66,7 @@ template <class F> struct winograd_plan {
         products = space.take(points * points_m);
         weights = {};
         // By half a page from row to row they would fall on few cache sets.
-        weights.ldrow = (g.weights.block > 16 ? channels * 9 + 2 * longest_block : 16 * 9) + 16;
+        weights.ldrow = (g.weights.block > 1 ? channels * 9 + 2 * longest_block : filter_channels * 9) + 16;
         weights.row = space.take(tile_columns * weights.ldrow);
         weights.zeros = space.take(channels * 9);
         floats = space.used;
@@ -141,7 +142,8 @@ template <class F>
 static void transform_filters(const gemm_args &g, const winograd_part &part, const winograd_plan<F> &plan,
                               int64_t output, int64_t outputs, int64_t channel, int64_t channels, float *panels) {
     constexpr int size = F::points, r = F::taps;
-    const int64_t points_u = plan.points_u, piece = g.weights.block > 16 ? g.weights.block : 16;
+    const int64_t points_u = plan.points_u,
+                  piece = g.weights.block > filter_channels ? g.weights.block : filter_channels;
     for (int64_t n = 0; n < outputs; n += tile_columns) {
         for (int64_t first = 0; first < channels; first += piece) {
             const int64_t last = smaller(first + piece, channels), values = (last - first) * 9;
@@ -205,7 +207,7 @@ static void transform_output(const gemm_args &g, const winograd_part &part, cons
                     const int64_t out_x = part.first_x + (left + j) * part.step;
                     const int64_t pixel = (image * g.view.out_h + out_y) * g.view.out_w + out_x;
                     const int64_t next = pixel + m * part.step;  // the same place of the tile to the right
-                    prefetch_to_write(g.c + next * g.ldc + column);
+                    prefetch(g.c + next * g.ldc + column);
                     if (g.residual) prefetch(g.residual + next * g.ldr + column);
                     finish_vector(g, pixel, image, column, count, y[i * m + j]);
                 }
@@ -225,8 +227,9 @@ template <class F> static void winograd_part_of(const gemm_args &g, const winogr
     if (own.row == own.row_end || own.column == own.column_end) return;
     memset(plan.weights.zeros, 0, (size_t)plan.channels * 9 * sizeof(float));
 
-    // In strips of equal size: filters are transformed anew for each.
+    // In strips of equal size: filters are transformed anew for each, unless they are kept.
     const int64_t tiles = own.row_end - own.row, strips = (tiles + plan.strip - 1) / plan.strip;
+    const bool keeps_filters = plan.keeps_filters && strips > 1;
     for (int64_t strip = 0; strip < strips; strip++) {
         const int64_t first = own.row + tiles * strip / strips, last = own.row + tiles * (strip + 1) / strips;
         const int64_t rows = last - first;
@@ -239,26 +242,18 @@ template <class F> static void winograd_part_of(const gemm_args &g, const winogr
                 const int64_t channel = block * plan.channels;
                 const int64_t channels = smaller(plan.channels, g.channels - channel);
                 const int64_t kept = (output - own.column) / winograd_outputs * plan.blocks + block;
-                float *filters = plan.u + (plan.keeps_filters ? kept * plan.points * plan.points_u : 0);
-                if (strip == 0 || !plan.keeps_filters) {
+                float *filters = plan.u + (keeps_filters ? kept * plan.points * plan.points_u : 0);
+                if (strip == 0 || !keeps_filters) {
                     transform_filters<F>(g, part, plan, output, outputs, channel, channels, filters);
                 }
-                // What comes next is asked for meanwhile: the stored filters, point by point, and tiles of the input.
-                const bool last_block = block + 1 == plan.blocks;
-                const int64_t next_output = last_block ? output + winograd_outputs : output;
-                const int64_t next_channel = last_block ? 0 : channel + plan.channels;
-                const int64_t next_channels = smaller(plan.channels, g.channels - next_channel);
                 for (int64_t p = 0; p < plan.points; p++) {
-                    for (int64_t n = winograd_outputs * p / plan.points; n < winograd_outputs * (p + 1) / plan.points;
-                         n++) {
-                        prefetch_range(g.weights, next_output + n, next_channel * 9, next_channels * 9);
-                    }
                     const float *a = plan.a + (block * plan.points + p) * plan.points_a;
                     for (int64_t n = 0; n < outputs; n += tile_columns) {
                         const float *u = filters + p * plan.points_u + n * plan.channels;
                         float *to = plan.products + p * plan.points_m + n;
                         for (int64_t i = 0, height, left = tiles_of(rows); left > 0; i += height, left--) {
                             height = (rows - i) / left;
+                            // The same tiles at the next point are asked for meanwhile.
                             const float *row = a + i * plan.lda;
                             multiply_low_tile(height, channels, row, plan.lda, u, to + i * plan.ldm, plan.ldm,
                                               block > 0, as_it_is_looking_ahead{{}, row + plan.points_a});

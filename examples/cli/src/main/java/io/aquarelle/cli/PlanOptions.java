@@ -34,10 +34,10 @@ public final class PlanOptions {
             paramLabel = "SPEC",
             description =
                     "Compute parts of the UNet in some calls only and reuse them in the others: block (the encoder),"
-                        + " block:N (and the decoder's first N blocks), layer:B (all but the B+1 outermost layers) or"
-                        + " unit:NAME (such as cross), then /N for every N-th call, @0-3,5 for a list,"
-                        + " ^COUNT:CENTRE:POWER, or ~CHANGE:MOST to compute where the output has changed by that"
-                        + " share, as ~0.1, or after MOST calls. May be repeated.")
+                            + " block:N (and the decoder's first N blocks), layer:B (all but the B+1 outermost layers) or"
+                            + " unit:NAME (such as cross), then /N for every N-th call, @0-3,5 for a list,"
+                            + " ^COUNT:CENTRE:POWER, or ~CHANGE:MOST to compute where the output has changed by that"
+                            + " share, as ~0.1, or after MOST calls. May be repeated.")
     private List<String> inherit = List.of();
 
     @Option(

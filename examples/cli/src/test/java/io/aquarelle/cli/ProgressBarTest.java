@@ -4,6 +4,8 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.aquarelle.Progress;
+import io.aquarelle.Progress.Phase;
 import java.io.ByteArrayOutputStream;
 import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
@@ -27,6 +29,19 @@ class ProgressBarTest {
             }
         }
         return cells.toString().stripTrailing();
+    }
+
+    @Test
+    void picturesThatAreDrawnTogetherAreToldTogether() {
+        try (var bar = new ProgressBar(terminal, true)) {
+            var clock = new PhaseClock(new Interrupt(), bar, 5);
+            clock.progress(new Progress(Phase.TEXT, 0, 1, 2));
+            assertTrue(line().startsWith("text ["), line());
+            clock.progress(new Progress(Phase.DENOISE, 0, 4, 10, 20));
+            assertTrue(line().startsWith("pictures 1-4/5 denoise [############............] 10/20 "), line());
+            clock.progress(new Progress(Phase.DENOISE, 4, 10, 20));
+            assertTrue(line().startsWith("picture 5/5 denoise ["), line());
+        }
     }
 
     @Test

@@ -3,6 +3,7 @@ namespace aq::AQ_ISA {
 
 constexpr int tile_columns = tile_vectors * lanes;
 
+// What a tile may do to its finished sums.
 struct as_it_is {
     vf operator()(int, int, vf sum) const { return sum; }
 };
@@ -14,10 +15,10 @@ struct as_it_is_looking_ahead : as_it_is {
 // How a tile reads its left side: each row's values side by side, or each k's.
 enum class left { by_row, by_depth };
 
-// c[i][j] (+)= sum_k a[i][k] b[k][j] for `rows` rows and all columns of a tile. Rows of a are
-// `lda` floats apart or, by depth, next to each other with `lda` floats from k to k; b is a panel. Each value of a is
-// broadcast, so a needs no packing beyond lying close together. What is stored is finish(i, j, sum) for each vector;
-// meanwhile each k asks for one cache line of what is needed next, from finish.ahead on.
+// c[i][j] (+)= sum_k a[i][k] b[k][j] for `rows` rows and all columns of a tile. Rows of a are `lda` floats apart or, by
+// depth, next to each other with `lda` floats from k to k; b is a panel. Each value of a is broadcast, so a needs no
+// packing beyond lying close together. What is stored is finish(i, j, sum) for each vector; where there is a
+// finish.ahead, each k asks for one cache line of what is needed next, from there on.
 template <int rows = tile_rows, left order = left::by_row, class Finish>
 static inline void multiply_tile(int64_t depth, const float *a, int64_t lda, const float *b, float *c, int64_t ldc,
                                  bool add, const Finish &finish) {

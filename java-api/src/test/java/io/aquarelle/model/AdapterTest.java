@@ -17,33 +17,15 @@ import java.util.List;
 import java.util.function.UnaryOperator;
 import java.util.regex.MatchResult;
 import java.util.regex.Pattern;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** Adapters against what PyTorch computed with the changes written out, and all ways to have the same one. */
-class AdapterTest {
+class AdapterTest extends EngineTest {
     private static final float SCALE = 0.7f;
     private static final float LYCORIS_SCALE = 0.6f;
-
-    @TempDir
-    Path folder;
-
-    private Engine engine;
-
-    @BeforeEach
-    void open() {
-        engine = Engine.create(EngineOptions.ofThreads(2));
-    }
-
-    @AfterEach
-    void close() {
-        engine.close();
-    }
 
     private AdaptedNetworks nano(String family) throws IOException {
         return new AdaptedNetworks(engine, family, Checkpoint.open(NanoModel.golden(family + "-nano")));

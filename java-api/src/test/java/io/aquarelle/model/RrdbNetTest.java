@@ -16,31 +16,13 @@ import java.util.Map;
 import java.util.concurrent.CancellationException;
 import java.util.function.Consumer;
 import java.util.function.UnaryOperator;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** Upscalers in all layouts against PyTorch, and files that are none. */
-class RrdbNetTest {
-    @TempDir
-    Path folder;
-
-    private Engine engine;
-
-    @BeforeEach
-    void open() {
-        engine = Engine.create(EngineOptions.ofThreads(2));
-    }
-
-    @AfterEach
-    void close() {
-        engine.close();
-    }
-
+class RrdbNetTest extends EngineTest {
     /** What the golden pictures were made of; see the README beside them. */
     private static float[] picture(int height, int width) {
         float[] planes = new float[3 * height * width];

@@ -14,31 +14,13 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.function.IntUnaryOperator;
 import java.util.regex.Pattern;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** Files that other programs wrote against what these programs compute with them; see make_adapters.py. */
-class ToolAdaptersTest {
-    @TempDir
-    Path folder;
-
-    private Engine engine;
-
-    @BeforeEach
-    void open() {
-        engine = Engine.create(EngineOptions.ofThreads(2));
-    }
-
-    @AfterEach
-    void close() {
-        engine.close();
-    }
-
+class ToolAdaptersTest extends EngineTest {
     private static Path file(String name) {
         Path whole = AdapterFile.golden("tools-golden.safetensors").resolveSibling(name);
         return Files.isDirectory(whole)

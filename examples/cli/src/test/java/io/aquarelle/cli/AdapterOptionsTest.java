@@ -6,35 +6,18 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.aquarelle.model.AdapterFile;
-import io.aquarelle.model.NanoModel;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
-import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.io.TempDir;
 
 /** Adapters and textual inversions by options and in prompts. */
-class AdapterOptionsTest {
+class AdapterOptionsTest extends DrawingTest {
     private static final Path LORA = AdapterFile.golden("sd1-lora.safetensors");
     private static final String PROMPT = "a red apple";
-
-    @TempDir
-    static Path models;
-
-    private static Path model;
-
-    @TempDir
-    Path folder;
-
-    @BeforeAll
-    static void write() throws IOException {
-        model = models.resolve("nano.safetensors");
-        NanoModel.writeDrawable(model);
-    }
 
     private static String[] arguments(Path model, Path out, String prompt, String... more) {
         List<String> all = new ArrayList<>(List.of("generate", prompt, "-m", model.toString(), "-s", "5"));
@@ -48,9 +31,8 @@ class AdapterOptionsTest {
     }
 
     private byte[] pixels(Path of, String prompt, String... more) throws IOException {
-        Path out = folder.resolve("out.png");
-        CommandRun.done(arguments(of, out, prompt, more));
-        return io.aquarelle.Picture.read(out).rgb();
+        CommandRun.done(arguments(of, out(), prompt, more));
+        return io.aquarelle.Picture.read(out()).rgb();
     }
 
     private void refused(String words, String prompt, String... more) throws IOException {

@@ -93,13 +93,38 @@ static rectangle own_part(int64_t rows, int64_t row_step, int64_t columns, int64
             cut(column_steps, j, across, column_step, columns), cut(column_steps, j + 1, across, column_step, columns)};
 }
 
-// Where columns first to first + count - 1 of `outputs` rows of weights lie once expanded, zeros for the rest of a
-// panel.
-static inline void expand_panel(const stored_matrix &m, const gemm_buffers &s, int64_t output, int64_t outputs,
-                                int64_t first, int64_t count, const float **rows) {
-    for (int64_t n = 0; n < tile_columns; n++) {
-        rows[n] = n < outputs ? expand_range(m, output + n, first, count, s.row + n * s.ldrow) : s.zeros;
+// Values of 16 bits of a whole panel, eight columns at a time as long as there are so many; returns how many columns.
+template <class Load>
+static inline int64_t pack_halves(const stored_matrix &m, int64_t output, int64_t first, int64_t count, float *panel,
+                                  const Load &load_lanes) {
+    int64_t k = 0;
+    if constexpr (transposes_halves) {
+        const uint8_t *rows[tile_columns];
+        for (int n = 0; n < tile_columns; n++) rows[n] = m.data + (output + n) * m.row_bytes + 2 * first;
+        for (; k + 8 <= count; k += 8) {
+            transpose_halves(rows, panel + k * tile_columns, load_lanes);
+            for (int n = 0; n < tile_columns; n++) rows[n] += 16;
+        }
     }
+    return k;
+}
+
+// Columns first to first + count - 1 of `outputs` rows of weights as a panel, [k][tile_columns], with zeros for the
+// rest of a panel.
+static void pack_panel(const stored_matrix &m, const gemm_buffers &s, int64_t output, int64_t outputs, int64_t first,
+                       int64_t count, float *panel) {
+    int64_t k = 0;
+    if (outputs >= tile_columns && m.type == storage::f16) {
+        k = pack_halves(m, output, first, count, panel, [](const uint8_t *p) { return load_f16(p); });
+    } else if (outputs >= tile_columns && m.type == storage::bf16) {
+        k = pack_halves(m, output, first, count, panel, [](const uint8_t *p) { return load_bf16(p); });
+    }
+    if (k == count) return;
+    const float *rows[tile_columns];
+    for (int64_t n = 0; n < tile_columns; n++) {
+        rows[n] = n < outputs ? expand_range(m, output + n, first + k, count - k, s.row + n * s.ldrow) : s.zeros;
+    }
+    pack_rows<tile_columns>(rows, count - k, panel + k * tile_columns);
 }
 
 // Panels of weights for `columns` outputs and `channels` input channels, k running over (tap, channel), then over the
@@ -111,11 +136,10 @@ static void pack_weights(const gemm_args &g, const gemm_buffers &s, int64_t colu
     float *panel = s.b;
     for (int64_t j = 0; j < columns; j += tile_columns, panel += tile_columns * depth) {
         const int64_t outputs = smaller(tile_columns, columns - j);
-        const float *rows[tile_columns];
         for (int64_t first = 0; first < channels; first += piece) {
             const int64_t count = smaller(piece, channels - first);
-            expand_panel(g.weights, s, column + j, outputs, (channel + first) * t, count * t, rows);
-            pack_rows<tile_columns>(rows, count * t, t == 1 ? panel + first * tile_columns : s.piece);
+            float *to = t == 1 ? panel + first * tile_columns : s.piece;
+            pack_panel(g.weights, s, column + j, outputs, (channel + first) * t, count * t, to);
             for (int64_t c = 0; c < count && t > 1; c++) {
                 for (int64_t tap = 0; tap < t; tap++) {
                     memcpy(panel + (tap * channels + first + c) * tile_columns, s.piece + (c * t + tap) * tile_columns,
@@ -126,8 +150,7 @@ static void pack_weights(const gemm_args &g, const gemm_buffers &s, int64_t colu
         float *to = panel + channels * t * tile_columns;
         for (int64_t i = 0; i < terms; i++) {
             const gemm_term &term = g.terms[i];
-            expand_panel(term.weights, s, column + j, outputs, 0, term.weights.cols, rows);
-            pack_rows<tile_columns>(rows, term.weights.cols, to);
+            pack_panel(term.weights, s, column + j, outputs, 0, term.weights.cols, to);
             for (const float *end = to + term.weights.cols * tile_columns; to < end; to++) *to *= term.scale;
         }
     }

@@ -46,6 +46,20 @@ static inline vf load_bf16(const uint8_t *p) {
     return {_mm256_castsi256_ps(_mm256_slli_epi32(wide, 16))};
 }
 
+// 16 bits for each column of a tile, in two groups of eight.
+struct vh {
+    __m256i v;
+};
+
+// Eight values of rows[0] and rows[8].
+static inline vh load_eights(const uint8_t *const *rows) {
+    const auto eight = [rows](int i) { return _mm_loadu_si128((const __m128i *)rows[i]); };
+    return {_mm256_inserti128_si256(_mm256_castsi128_si256(eight(0)), eight(8), 1)};
+}
+static inline void store(uint8_t *p, vh x) { _mm256_storeu_si256((__m256i *)p, x.v); }
+static inline vh interleave_low(vh a, vh b) { return {_mm256_unpacklo_epi16(a.v, b.v)}; }
+static inline vh interleave_high(vh a, vh b) { return {_mm256_unpackhi_epi16(a.v, b.v)}; }
+
 }  // namespace aq::avx2
 
 #include "kernels/simd/x86_transpose.inl"

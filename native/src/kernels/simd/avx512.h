@@ -47,6 +47,23 @@ static inline vf load_bf16(const uint8_t *p) {
     return {_mm512_castsi512_ps(_mm512_slli_epi32(wide, 16))};
 }
 
+// 16 bits for each column of a tile, in four groups of eight.
+struct vh {
+    __m512i v;
+};
+
+// Eight values of rows[0], rows[8], rows[16] and rows[24].
+static inline vh load_eights(const uint8_t *const *rows) {
+    const auto eight = [rows](int i) { return _mm_loadu_si128((const __m128i *)rows[i]); };
+    __m512i v = _mm512_castsi128_si512(eight(0));
+    v = _mm512_inserti32x4(v, eight(8), 1);
+    v = _mm512_inserti32x4(v, eight(16), 2);
+    return {_mm512_inserti32x4(v, eight(24), 3)};
+}
+static inline void store(uint8_t *p, vh x) { _mm512_storeu_si512(p, x.v); }
+static inline vh interleave_low(vh a, vh b) { return {_mm512_unpacklo_epi16(a.v, b.v)}; }
+static inline vh interleave_high(vh a, vh b) { return {_mm512_unpackhi_epi16(a.v, b.v)}; }
+
 }  // namespace aq::avx512
 
 #include "kernels/simd/x86_transpose.inl"

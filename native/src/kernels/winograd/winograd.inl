@@ -147,9 +147,7 @@ static void transform_filters(const gemm_args &g, const winograd_part &part, con
     for (int64_t n = 0; n < outputs; n += tile_columns) {
         for (int64_t first = 0; first < channels; first += piece) {
             const int64_t last = smaller(first + piece, channels), values = (last - first) * 9;
-            const float *rows[tile_columns];
-            expand_panel(g.weights, plan.weights, output + n, outputs - n, (channel + first) * 9, values, rows);
-            pack_rows<tile_columns>(rows, values, plan.filters);
+            pack_panel(g.weights, plan.weights, output + n, outputs - n, (channel + first) * 9, values, plan.filters);
             for (int64_t c = first; c < last; c++) {
                 for (int v = 0; v < tile_vectors; v++) {
                     const float *from = plan.filters + (c - first) * 9 * tile_columns + v * lanes;

@@ -10,6 +10,7 @@ namespace aq::AQ_ISA {
 
 constexpr int64_t row_block = 192, column_block = 640, longest_sum = 384;
 constexpr int64_t longest_block = 256;  // of any quantised type
+constexpr int64_t halves_ahead = 256;   // bytes of each row of stored halves that are asked for
 static_assert(row_block % tile_rows == 0, "row blocks are whole tiles");
 
 static inline int64_t taps(const gemm_args &g) { return (int64_t)g.view.kernel_h * g.view.kernel_w; }
@@ -99,11 +100,12 @@ static inline int64_t pack_halves(const stored_matrix &m, int64_t output, int64_
                                   const Load &load_lanes) {
     int64_t k = 0;
     if constexpr (transposes_halves) {
-        const uint8_t *rows[tile_columns];
-        for (int n = 0; n < tile_columns; n++) rows[n] = m.data + (output + n) * m.row_bytes + 2 * first;
-        for (; k + 8 <= count; k += 8) {
-            transpose_halves(rows, panel + k * tile_columns, load_lanes);
-            for (int n = 0; n < tile_columns; n++) rows[n] += 16;
+        const uint8_t *from = m.data + output * m.row_bytes + 2 * first;
+        for (; k + 8 <= count; k += 8, from += 16) {
+            // A quarter of the rows each time: four times eight halves are a cache line.
+            const uint8_t *ahead = from + halves_ahead + k / 8 % 4 * (tile_columns / 4) * m.row_bytes;
+            for (int n = 0; n < tile_columns / 4; n++) prefetch(ahead + n * m.row_bytes);
+            transpose_halves(from, m.row_bytes, panel + k * tile_columns, load_lanes);
         }
     }
     return k;

@@ -51,10 +51,10 @@ struct vh {
     __m256i v;
 };
 
-// Eight values of rows[0] and rows[8].
-static inline vh load_eights(const uint8_t *const *rows) {
-    const auto eight = [rows](int i) { return _mm_loadu_si128((const __m128i *)rows[i]); };
-    return {_mm256_inserti128_si256(_mm256_castsi128_si256(eight(0)), eight(8), 1)};
+// Eight values of two rows that lie `stride` bytes apart.
+static inline vh load_eights(const uint8_t *p, int64_t stride) {
+    const auto eight = [](const uint8_t *row) { return _mm_loadu_si128((const __m128i *)row); };
+    return {_mm256_inserti128_si256(_mm256_castsi128_si256(eight(p)), eight(p + stride), 1)};
 }
 static inline void store(uint8_t *p, vh x) { _mm256_storeu_si256((__m256i *)p, x.v); }
 static inline vh interleave_low(vh a, vh b) { return {_mm256_unpacklo_epi16(a.v, b.v)}; }

@@ -52,13 +52,13 @@ struct vh {
     __m512i v;
 };
 
-// Eight values of rows[0], rows[8], rows[16] and rows[24].
-static inline vh load_eights(const uint8_t *const *rows) {
-    const auto eight = [rows](int i) { return _mm_loadu_si128((const __m128i *)rows[i]); };
+// Eight values of four rows that lie `stride` bytes apart.
+static inline vh load_eights(const uint8_t *p, int64_t stride) {
+    const auto eight = [p, stride](int i) { return _mm_loadu_si128((const __m128i *)(p + i * stride)); };
     __m512i v = _mm512_castsi128_si512(eight(0));
-    v = _mm512_inserti32x4(v, eight(8), 1);
-    v = _mm512_inserti32x4(v, eight(16), 2);
-    return {_mm512_inserti32x4(v, eight(24), 3)};
+    v = _mm512_inserti32x4(v, eight(1), 1);
+    v = _mm512_inserti32x4(v, eight(2), 2);
+    return {_mm512_inserti32x4(v, eight(3), 3)};
 }
 static inline void store(uint8_t *p, vh x) { _mm512_storeu_si512(p, x.v); }
 static inline vh interleave_low(vh a, vh b) { return {_mm512_unpacklo_epi16(a.v, b.v)}; }

@@ -1,8 +1,10 @@
 // Elementary functions on vectors.
 #if defined(__GNUC__)
 #define AQ_UNROLL _Pragma("GCC unroll 16")
+#define AQ_UNROLL_TWICE _Pragma("GCC unroll 2")
 #else
 #define AQ_UNROLL
+#define AQ_UNROLL_TWICE
 #endif
 
 namespace aq::AQ_ISA {

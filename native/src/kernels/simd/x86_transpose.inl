@@ -12,15 +12,15 @@ static inline void transpose4x4(const float *const *from, float *to, int64_t str
 
 constexpr bool transposes_halves = true;
 
-// to[k * columns + i] = value k of rows[i], for eight values of 16 bits of each row of a tile, which `load_lanes`
-// reads. Interleaving registers i and i + 4 rotates the number that register and place in it make by one bit, so three
-// times swap register and place.
+// to[k * columns + i] = value k of row i, for eight values of 16 bits of the row of each column of a tile. Rows lie
+// `stride` bytes apart, values are read by `load_lanes`. Interleaving registers i and i + 4 rotates the number that
+// register and place in it make by one bit, so three times swap register and place.
 template <class Load>
-static inline void transpose_halves(const uint8_t *const *rows, float *to, const Load &load_lanes) {
+static inline void transpose_halves(const uint8_t *from, int64_t stride, float *to, const Load &load_lanes) {
     constexpr int columns = tile_vectors * lanes;
     vh a[8], b[8];
     alignas(64) uint8_t turned[8][2 * columns];
-    for (int i = 0; i < 8; i++) a[i] = load_eights(rows + i);
+    for (int i = 0; i < 8; i++) a[i] = load_eights(from + i * stride, 8 * stride);
     for (int round = 0; round < 3; round++) {
         for (int i = 0; i < 4; i++) {
             b[2 * i] = interleave_low(a[i], a[i + 4]);

@@ -55,31 +55,10 @@ static inline float horizontal_max(vf x) {
     return lane[0];
 }
 
-// e^x = 2^n e^r with n = round(x / ln 2), |r| <= ln 2 / 2, and the Taylor polynomial of e^r to r^7, whose remainder
-// stays under 6e-9. Below -87 the result is that of -87, about 1e-38. NaN stays NaN: of two operands x86 and the
-// portable min and max return the second one then.
-static inline vf exp(vf x) {
-    x = min(set1(88.0f), max(set1(-87.0f), x));
-    const vf n = round(x * set1(1.44269504f));
-    vf r = fma(n, set1(-0.693359375f), x);
-    r = fma(n, set1(2.12194440e-4f), r);
-    vf p = set1(1.0f / 5040);
-    p = fma(p, r, set1(1.0f / 720));
-    p = fma(p, r, set1(1.0f / 120));
-    p = fma(p, r, set1(1.0f / 24));
-    p = fma(p, r, set1(1.0f / 6));
-    p = fma(p, r, set1(0.5f));
-    p = fma(p, r, set1(1.0f));
-    p = fma(p, r, set1(1.0f));
-    return times_power_of_two(p, n);
-}
-
-// 2^x for x <= 0, as softmax needs it: 2^n 2^r with n = round(x) and a polynomial whose largest error over 2^r is the
-// least that degree 5 allows (7.5e-8, with rounding 2.1e-7). Below -126 the result is that of
-// -126, about 1e-38.
-static inline vf exp2_of_negative(vf x) {
+// 2^x for -126 <= x <= 127: 2^n 2^r with n = round(x) and a polynomial whose largest error over 2^r is the least that
+// degree 5 allows (7.5e-8, with rounding 2.1e-7).
+static inline vf exp2(vf x) {
     const vf shift = set1(12582912.0f);  // 1.5 * 2^23: what is left of x beside it is round(x)
-    x = max(set1(-126.0f), x);           // NaN stays NaN; results are never subnormal
     const vf n = (x + shift) - shift, r = x - n;
     vf p = set1(1.3276472e-3f);
     p = fma(p, r, set1(9.6755415e-3f));
@@ -90,7 +69,14 @@ static inline vf exp2_of_negative(vf x) {
     return times_power_of_two(p, n);
 }
 
-static inline vf sigmoid(vf x) { return reciprocal(set1(1.0f) + exp(set1(0.0f) - x)); }
+// The same for x <= 0. Below -126 the result is that of -126, about 1e-38, so never subnormal. NaN stays NaN: of two
+// operands x86 and the portable min and max return the second one then.
+static inline vf exp2_of_negative(vf x) { return exp2(max(set1(-126.0f), x)); }
+
+// 1 / (1 + e^-x). The argument of 2^x is rounded, so small results are off by 7e-8 |x| of themselves.
+static inline vf sigmoid(vf x) {
+    return reciprocal(set1(1.0f) + exp2(min(set1(126.0f), max(set1(-126.0f), x * set1(-1.44269504f)))));
+}
 static inline vf silu(vf x) { return x * sigmoid(x); }
 static inline vf quick_gelu(vf x) { return x * sigmoid(set1(1.702f) * x); }
 
@@ -102,7 +88,7 @@ static inline vf erf(vf x) {
     p = fma(p, t, set1(1.421413741f));
     p = fma(p, t, set1(-0.284496736f));
     p = fma(p, t, set1(0.254829592f));
-    return copy_sign(set1(1.0f) - p * t * exp(set1(0.0f) - z * z), x);
+    return copy_sign(set1(1.0f) - p * t * exp2_of_negative(z * z * set1(-1.44269504f)), x);
 }
 
 static inline vf gelu(vf x) {

@@ -1,6 +1,6 @@
 // Packed, blocked matrix product after Goto and van de Geijn, "Anatomy of High-Performance Matrix Multiplication"
 // (ACM TOMS 34, 2008). Rows are the windows of a convolution, gathered block by block (so no im2col buffer); those of a
-// linear layer are single pixels. Weights are expanded while packing.
+// linear layer are single pixels, read where they lie. Weights are expanded while packing.
 //
 // Terms beside the product continue its last block of the sum, as if [patch, a] were multiplied by [weights, scale *
 // weights of the term]: so they cost their own multiply-adds and no further pass over C.
@@ -207,6 +207,15 @@ static void pack_windows(const gemm_args &g, const gemm_buffers &s, int64_t row,
     }
 }
 
+// Whether tiles can read rows of A where they lie: windows of one pixel with nothing to be done to it. Narrow tiles
+// read as many rows as a whole tile has, which need not be there.
+static inline bool reads_in_place(const gemm_args &g) {
+    const window &v = g.view;
+    const bool same_pixels = v.in_h == v.out_h && v.in_w == v.out_w && v.pad_top == 0 && v.pad_left == 0;
+    return taps(g) == 1 && v.stride == 1 && v.upsample == 1 && same_pixels && g.scale == nullptr && g.term_count == 0 &&
+           g.weights.rows % tile_columns == 0;
+}
+
 static inline vf activate(vf x, activation act) {
     switch (act) {
         case activation::silu: return silu(x);
@@ -273,6 +282,7 @@ static void gemm(const gemm_args &g, const worker &w) {
     });
     if (own.row == own.row_end || own.column == own.column_end) return;
     const gemm_buffers s = gemm_layout(g, w.scratch);
+    const bool in_place = reads_in_place(g);
     memset(s.zeros, 0, (size_t)(block_channels(g) * taps(g) + term_depth(g)) * sizeof(float));
 
     for (int64_t column = own.column; column < own.column_end; column += column_block) {
@@ -289,21 +299,23 @@ static void gemm(const gemm_args &g, const worker &w) {
             for (int64_t row = own.row; row < own.row_end; row += row_block) {
                 if (w.cancel && *w.cancel) return;
                 const int64_t rows = smaller(row_block, own.row_end - row);
-                pack_windows(g, s, row, rows, channel, channels, terms);
+                if (!in_place) pack_windows(g, s, row, rows, channel, channels, terms);
+                const float *from = in_place ? g.a + row * g.lda + channel : s.a;
+                const int64_t lda = in_place ? g.lda : s.lda;
                 for (int64_t i = 0, height, left = tiles_of(rows); left > 0; i += height, left--) {
                     height = (rows - i) / left;
                     for (int64_t j = 0; j < columns; j += tile_columns) {
                         const int64_t width = smaller(tile_columns, columns - j);
-                        const float *a = s.a + i * s.lda, *b = s.b + j * depth;
+                        const float *a = from + i * lda, *b = s.b + j * depth;
                         float *c = g.c + (row + i) * g.ldc + column + j;
                         if (width < tile_columns) {
-                            multiply_narrow_tile(depth, a, s.lda, b, c, g.ldc, add, height, width, s.spare);
+                            multiply_narrow_tile(depth, a, lda, b, c, g.ldc, add, height, width, s.spare);
                             if (in_registers) finish(g, row + i, height, column + j, width);
                         } else if (in_registers) {
-                            multiply_low_tile(height, depth, a, s.lda, b, c, g.ldc, add,
+                            multiply_low_tile(height, depth, a, lda, b, c, g.ldc, add,
                                               tile_terms(g, row + i, column + j));
                         } else {
-                            multiply_low_tile(height, depth, a, s.lda, b, c, g.ldc, add);
+                            multiply_low_tile(height, depth, a, lda, b, c, g.ldc, add);
                         }
                     }
                 }

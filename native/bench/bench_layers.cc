@@ -225,7 +225,7 @@ struct row {
 
 // All algorithms that can compute the product, the one that networks use first.
 std::vector<int> tiles_for(const bench_state &s, const layer &l, const aq::gemm_args &args) {
-    std::vector<int> tiles = {aq::pick_winograd(args, AQ_CONVOLUTION_AUTO)};
+    std::vector<int> tiles = {aq::pick_winograd(args, AQ_CONVOLUTION_AUTO, s.opt.kernels->set)};
     if (!s.opt.all_algorithms || l.what != kind::conv || l.stride == 2) return tiles;
     for (const int tile : l.upsample == 2 ? std::vector<int>{0, 4} : std::vector<int>{0, 2, 4, 6}) {
         if (tile != tiles[0]) tiles.push_back(tile);

@@ -79,7 +79,7 @@ ggml_tensor *multiply(graph &g, const operand &from, const product_layer &layer,
     args.terms = terms.data();
     args.term_count = (int64_t)beside.count;
     const kernel_set &kernels = g.host().kernels();
-    const int tile = beside.count == 0 ? pick_winograd(args, g.host().convolution()) : 0;
+    const int tile = beside.count == 0 ? pick_winograd(args, g.host().convolution(), kernels.set) : 0;
     const auto run = [args, from, end, beside, terms, tile, mixed, parts, in, &kernels](ggml_tensor *output,
                                                                                         const worker &w) {
         const int64_t outputs = args.weights.rows;
@@ -143,7 +143,7 @@ ggml_tensor *product(graph &g, const operand &from, const product_layer &plain, 
     shape.view = view;
     shape.channels = extent_of(from.x).channels;
     if (beside.count == 0 || end.act != activation::none || end.gain != 1 ||
-        pick_winograd(shape, g.host().convolution()) == 0) {
+        pick_winograd(shape, g.host().convolution(), g.host().kernels().set) == 0) {
         return multiply(g, from, layer, bias, view, end, beside);
     }
     // Winograd's kernel takes no terms: they come as the residual.

@@ -4,7 +4,7 @@
 
 namespace aq {
 
-int pick_winograd(const gemm_args &product, aq_convolution mode) {
+int pick_winograd(const gemm_args &product, aq_convolution mode, isa kernels) {
     const window &v = product.view;
     const bool fits = v.kernel_h == 3 && v.kernel_w == 3 && v.stride == 1 && v.pad_top == 1 && v.pad_left == 1 &&
                       v.out_h == v.in_h * v.upsample && v.out_w == v.in_w * v.upsample;
@@ -15,9 +15,10 @@ int pick_winograd(const gemm_args &product, aq_convolution mode) {
     if (side < 3) return mode == AQ_CONVOLUTION_WINOGRAD ? 2 : 0;
     if (side <= 8) return 2;
     // F(6,3) needs fewer multiplications, but strips of its larger tiles hold fewer of them, so filters are transformed
-    // more often: it pays on large pictures only. Measured for all layers of SD 1.5, 2.1, SDXL and the VAE with
-    // AVX2 and AVX-512 (bench_layers --all-algorithms, see SPEED.md).
-    return (int64_t)v.out_h * v.out_w >= 96 * 96 && side >= 24 ? 6 : 4;
+    // more often: it pays on large pictures only, and the earlier the longer multiplications take. Measured for all
+    // layers of SD 1.5, 2.1, SDXL and the VAE (bench_layers --all-algorithms, see SPEED.md).
+    const int64_t large = kernels == isa::avx2 ? 48 * 48 : 96 * 96;
+    return (int64_t)v.out_h * v.out_w >= large && side >= 24 ? 6 : 4;
 }
 
 }  // namespace aq

@@ -250,6 +250,11 @@ public final class Pipeline implements AutoCloseable {
         draw(request, listener, new CallControl(), image -> {});
     }
 
+    /** Draws a request on a thread of its own; see {@link #generateAsync(ImageRequest, ProgressListener)}. */
+    public CompletableFuture<List<GeneratedImage>> generateAsync(ImageRequest request) {
+        return generateAsync(request, ProgressListener.NONE);
+    }
+
     /**
      * Draws a request on a thread of its own. Cancelling the future cancels the generation.
      *

@@ -29,6 +29,11 @@ final class SafetensorsReader {
     /** The format's own limit. */
     static final long MAX_HEADER = 100_000_000;
 
+    /** The first bytes of pictures, read as the length of a header. */
+    private static final long PNG = 0x0a1a0a0d474e5089L;
+
+    private static final long JPEG = 0xffd8ff;
+
     private static final int LENGTH_BYTES = 8;
     private static final String METADATA = "__metadata__";
     private static final String DAMAGED = "; the file is damaged: download or convert it again";
@@ -88,6 +93,9 @@ final class SafetensorsReader {
         long length = file.get(LITTLE_ENDIAN_LONG, 0);
         if (length >= 2 && length <= Math.min(MAX_HEADER, file.byteSize() - LENGTH_BYTES)) {
             return length;
+        }
+        if (length == PNG || (length & 0xffffff) == JPEG) {
+            throw new ModelFormatException(path, "is a picture, not a model");
         }
         throw new ModelFormatException(
                 path,

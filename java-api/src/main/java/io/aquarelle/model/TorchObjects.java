@@ -115,6 +115,8 @@ final class TorchObjects implements Unpickler.Builder {
     private final Path path;
     private final Map<String, Storage> storages = new LinkedHashMap<>();
 
+    private long copied; // from lists into dictionaries
+
     TorchObjects(Path path) {
         this.path = path;
     }
@@ -161,9 +163,14 @@ final class TorchObjects implements Unpickler.Builder {
         return plain ? call(arguments.get(0), (Items) arguments.get(2)) : new Opaque();
     }
 
-    private static Dict dictionary(@Nullable Object pairs) {
+    private Dict dictionary(@Nullable Object pairs) throws ModelFormatException {
         var dict = new Dict();
         if (pairs instanceof Items items) {
+            // One list may be named again and again, and each dictionary of it takes as long as the list is.
+            copied += items.size();
+            if (copied > Unpickler.MAX_STEPS) {
+                throw damaged("has a pickle of more than " + Unpickler.MAX_STEPS + " copied values");
+            }
             for (Object pair : items.values) {
                 if (pair instanceof Items two && two.size() == 2) {
                     dict.put(two.get(0), two.get(1));

@@ -14,7 +14,7 @@ import java.util.regex.Pattern;
  * @param tags what they say, in order
  */
 public record LoraTags(String text, List<Tag> tags) {
-    private static final Pattern TAG = Pattern.compile("<(?:lora|lyco):([^:>]+)((?::[^:>]*)*)>");
+    private static final Pattern TAG = Pattern.compile("<(?:lora|lyco):([^:>]++)((?::[^>]*+)?+)>");
 
     /** One of them; without a scale, both are 1. */
     public record Tag(String name, float textScale, float unetScale) {}

@@ -183,6 +183,20 @@ class TorchReaderTest {
     }
 
     @Test
+    @Timeout(20)
+    void oneListInManyDictionariesIsRefused() {
+        Pickle pickle = new Pickle().op(']', 'q', 0, '(');
+        for (int i = 0; i < 20_000; i++) {
+            pickle.op('K', 1, 'K', 2, 0x86);
+        }
+        pickle.op('e', '0');
+        for (int i = 0; i < 20_000; i++) {
+            pickle.global("collections", "OrderedDict").op('h', 0, 0x85, 'R');
+        }
+        refused(zip(pickle.op('}').end()), "more than " + Unpickler.MAX_STEPS + " copied values");
+    }
+
+    @Test
     void aZipBombIsRefusedBeforeItIsUnpacked() {
         byte[] bomb = RawTorch.archive(Map.of("x/data.pkl", new byte[50_000_000]), true);
 

@@ -52,6 +52,12 @@ class LoraTagsTest {
     }
 
     @Test
+    void tagsThatNeverEndStayText() {
+        String prompt = "<lora:".repeat(5000);
+        assertEquals(new LoraTags(prompt, List.of()), LoraTags.parse(prompt));
+    }
+
+    @Test
     void wordsOfTheirOwnBecomeTheirIds() {
         ClipTokenizer tokenizer = ClipTokenizer.instance();
         int[] a = tokenizer.encode("a photo of");

@@ -135,6 +135,9 @@ final class AdapterOptions {
             throw new BadInputException(
                     "--prompt: it names the LoRA '" + name + "'; say where it is with --lora-model-dir DIR");
         }
+        if (!Files.isDirectory(folder)) {
+            throw new BadInputException("--lora-model-dir: there is no folder " + folder + "; check the path");
+        }
         for (String ending : ADAPTER_ENDINGS) {
             try {
                 Path file = folder.resolve(name + ending).normalize();

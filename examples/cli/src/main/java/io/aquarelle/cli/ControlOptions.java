@@ -53,6 +53,9 @@ final class ControlOptions {
         if (nets.isEmpty() && !images.isEmpty()) {
             throw new BadInputException("--control-image: it needs a net that reads it; name one with --control-net");
         }
+        if (nets.isEmpty() && canny) {
+            throw new BadInputException("--canny: it is for control nets; name one with --control-net");
+        }
         if (!nets.isEmpty() && images.isEmpty()) {
             throw new BadInputException("--control-net: it needs a picture to read; name one with --control-image");
         }

@@ -127,11 +127,11 @@ final class ConvertCommand extends SubCommand {
         }
     }
 
-    private Path model() {
-        if ((positionalModel == null) == (files.model == null)) {
-            throw new BadInputException("--model: name one model to convert");
+    private Path model() throws IOException {
+        if (positionalModel != null && files.model != null) {
+            throw new BadInputException("--model: a model stands before it already; give one of them");
         }
-        return positionalModel == null ? files.model : positionalModel;
+        return positionalModel == null ? files.modelOrDemo() : positionalModel;
     }
 
     private StoredTypes types() {

@@ -17,7 +17,7 @@ final class EngineArguments {
             names = "--conv",
             paramLabel = "NAME",
             order = 80,
-            description = "How convolutions are computed (${DEFAULT-VALUE}): ${COMPLETION-CANDIDATES}.")
+            description = "How convolutions are computed (auto): auto, what is fastest; direct; winograd.")
     private Convolution convolution = Convolution.AUTO;
 
     EngineOptions options() {

@@ -21,10 +21,12 @@ import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.math.BigInteger;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.Iterator;
 import java.util.List;
 import java.util.Map;
+import java.util.function.Function;
 import picocli.CommandLine.ArgGroup;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
@@ -153,7 +155,8 @@ final class GenerateCommand extends ModelCommand {
     @Option(
             names = {"-b", "--batch-count"},
             paramLabel = "N",
-            description = "Pictures to draw (${DEFAULT-VALUE}); the seed grows by 1 with each.")
+            description =
+                    "Pictures to draw (${DEFAULT-VALUE}); the seed grows by 1 with each, or that of the variation.")
     private int batch = 1;
 
     @Option(
@@ -200,8 +203,8 @@ final class GenerateCommand extends ModelCommand {
     }
 
     /**
-     * What {@code --json} prints; {@code output} is the first file, {@code outputs} are all of a batch, and units are
-     * counted with a plan. {@code width} and {@code height} are those before upscaling, for which {@code upscale_s} is set.
+     * What {@code --json} prints; {@code output} and {@code seed} are the first's, {@code outputs} and {@code seeds} all
+     * of a batch's, and units are counted with a plan. {@code width} and {@code height} are those before upscaling, for which {@code upscale_s} is set.
      */
     private record Report(
             BigInteger seed,
@@ -218,6 +221,7 @@ final class GenerateCommand extends ModelCommand {
             double peakRssMb,
             String output,
             List<String> outputs,
+            List<BigInteger> seeds,
             Long unitsRun,
             Long unitsReused,
             Long unitsSkipped,
@@ -227,17 +231,18 @@ final class GenerateCommand extends ModelCommand {
     public Integer call() throws IOException {
         long start = System.nanoTime();
         // Wrong options come to light before the model is read.
+        splitSampler();
         adapters.read();
         String text = adapters.withoutTags("--prompt", prompt());
         negativePrompt = adapters.withoutTags("--negative-prompt", negativePrompt);
         words = adapters.words(text, negativePrompt);
         request(ImageRequest.builder(text));
         control.requireFit(this::picture);
-        imagePrompt.requireFit();
+        imagePrompt.requireFit(this::picture);
         upscale.check();
         OutputFile.requireEnding(output, ".png");
         List<Path> files = OutputFile.series(output, batch);
-        previews.requireFit(files, dryRun);
+        previews.requireFit(files, pictures.keySet(), dryRun);
         if (!dryRun) {
             OutputFile.requireWritable(files);
         }
@@ -313,6 +318,7 @@ final class GenerateCommand extends ModelCommand {
                             peakRssMb,
                             output.toString(),
                             outputs,
+                            batch == 1 ? null : done.seeds,
                             plan.given() ? work.run() : null,
                             plan.given() ? work.reused() : null,
                             plan.given() ? work.skipped() : null,
@@ -333,6 +339,29 @@ final class GenerateCommand extends ModelCommand {
         return prompt == null ? positionalPrompt : prompt;
     }
 
+    /** A1111's older names of samplers end in that of the schedule: "DPM++ 2M Karras". */
+    private void splitSampler() {
+        int space = sampler == null ? -1 : sampler.lastIndexOf(' ');
+        if (space < 0 || schedule != null || knows(Samplers::byName, sampler)) {
+            return;
+        }
+        String first = sampler.substring(0, space);
+        String last = sampler.substring(space + 1);
+        if (knows(Samplers::byName, first) && knows(SigmaSchedules::byName, last)) {
+            sampler = first;
+            schedule = last;
+        }
+    }
+
+    private static boolean knows(Function<String, ?> byName, String name) {
+        try {
+            byName.apply(name);
+            return true;
+        } catch (IllegalArgumentException e) {
+            return false;
+        }
+    }
+
     /** The request with all that was asked for. */
     private ImageRequest request(ImageRequest.Builder request) {
         set(request, "--prompt", it -> {});
@@ -342,12 +371,15 @@ final class GenerateCommand extends ModelCommand {
         set(request, "--steps", steps, ImageRequest.Builder::steps);
         set(request, "--cfg-scale", guidance, ImageRequest.Builder::guidance);
         set(request, "--rng", it -> it.rng(rng));
-        set(request, "--sampling-method", sampler, ImageRequest.Builder::sampler);
-        set(request, "--scheduler", schedule, ImageRequest.Builder::schedule);
+        set(request, "--sampler", sampler, ImageRequest.Builder::sampler);
+        set(request, "--schedule", schedule, ImageRequest.Builder::schedule);
         set(request, "--sigmas", it -> it.sigmas(sigmas));
         set(request, "--eta", it -> it.eta(eta));
         set(request, "--init-img", it -> it.image(picture(initImage)));
         set(request, "--strength", strength, ImageRequest.Builder::strength);
+        if (strength != null && initImage == null) {
+            throw new BadInputException("--strength: there is no picture to start from; name one with --init-img");
+        }
         set(request, "--mask", it -> it.mask(picture(mask)));
         set(request, "--clip-skip", it -> it.clipSkip(clipSkip));
         set(request, "--max-memory", maxMemory, ImageRequest.Builder::maxMemory);
@@ -389,6 +421,7 @@ final class GenerateCommand extends ModelCommand {
         private final long start = System.nanoTime();
         private int unetCalls;
         private Work work = Work.NONE;
+        private final List<BigInteger> seeds = new ArrayList<>();
 
         Writer(PhaseClock clock, Upscaler after, List<Path> files, ProgressBar bar) {
             this.clock = clock;
@@ -406,6 +439,7 @@ final class GenerateCommand extends ModelCommand {
         public void finished(int index, GeneratedImage image) {
             unetCalls += image.unetCalls();
             work = work.plus(image.work());
+            seeds.add(Seed.unsigned(image.seed()));
             ProgressListener tiles =
                     it -> clock.progress(new Progress(it.phase(), index, it.step(), it.total())); // not the repeats
             try {

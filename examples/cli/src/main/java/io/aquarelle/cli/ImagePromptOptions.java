@@ -33,12 +33,13 @@ final class ImagePromptOptions {
             description = "How strongly it guides (${DEFAULT-VALUE}).")
     private float strength = 1;
 
-    /** Refuses options that do not belong together. */
-    void requireFit() {
+    /** Refuses options that do not belong together, and a picture that cannot be read. */
+    void requireFit(Function<Path, Picture> pictures) {
         boolean all = adapter != null && encoder != null && image != null;
         if (!all && (adapter != null || encoder != null || image != null)) {
             throw new BadInputException("--ip-adapter, --clip_vision and --ip-adapter-image: name all three");
         }
+        pictures.apply(image);
     }
 
     /** Opens what was given and adds it to a request. */

@@ -1,7 +1,6 @@
 package io.aquarelle.cli;
 
 import io.aquarelle.ImageRequest;
-import io.aquarelle.demo.DemoModel;
 import io.aquarelle.model.Checkpoint;
 import io.aquarelle.model.Conversion;
 import io.aquarelle.model.EngineOptions;
@@ -51,7 +50,7 @@ abstract class ModelCommand extends SubCommand {
 
     /** The checkpoint asked for, or the one that ships with the project. */
     final Path model() throws IOException {
-        return files.model == null ? DemoModel.file() : files.model;
+        return files.modelOrDemo();
     }
 
     final void requireNoSteps() {

@@ -1,5 +1,6 @@
 package io.aquarelle.cli;
 
+import io.aquarelle.demo.DemoModel;
 import io.aquarelle.model.Checkpoint;
 import io.aquarelle.model.DataType;
 import io.aquarelle.model.ModelFiles;
@@ -34,6 +35,11 @@ final class ModelFileOptions {
             paramLabel = "FILE",
             description = "Use the text encoder of another file; once more for a second encoder.")
     private List<Path> textEncoders = List.of();
+
+    /** The model to take: that of the option, or the one in the box. */
+    Path modelOrDemo() throws IOException {
+        return model == null ? DemoModel.file() : model;
+    }
 
     /** UNets for some of the steps. */
     List<UNetOption> switched() {

@@ -26,7 +26,8 @@ final class OutputFile {
 
     static void requireEnding(Path file, String ending) {
         if (!String.valueOf(file.getFileName()).toLowerCase(Locale.ROOT).endsWith(ending)) {
-            throw new BadInputException(file + " does not end in " + ending + ", which is what is written; rename it");
+            String name = file.toString().isEmpty() ? "--output: an empty name" : file.toString();
+            throw new BadInputException(name + " does not end in " + ending + ", which is what is written; rename it");
         }
     }
 

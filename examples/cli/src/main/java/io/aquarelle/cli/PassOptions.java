@@ -126,6 +126,9 @@ final class PassOptions {
     }
 
     private int scaled(int side) {
+        if (!(scale >= 1 && scale <= 16)) {
+            throw new BadInputException("--hires-scale: it is " + scale + "; it must be 1 to 16");
+        }
         return Math.round(side * scale / PIXELS_PER_CELL) * PIXELS_PER_CELL;
     }
 

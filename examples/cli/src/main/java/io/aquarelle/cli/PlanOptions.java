@@ -115,7 +115,7 @@ public final class PlanOptions {
         try {
             pipeline.plan(request);
         } catch (IllegalArgumentException e) {
-            throw new BadInputException(names(), e);
+            throw given() || !contents.unets().isEmpty() ? new BadInputException(names(), e) : new BadInputException(e);
         }
     }
 

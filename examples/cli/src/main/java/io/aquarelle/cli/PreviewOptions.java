@@ -12,6 +12,7 @@ import java.io.UncheckedIOException;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Locale;
+import java.util.Set;
 import picocli.CommandLine.Option;
 
 /** A tiny autoencoder, and pictures of what is being drawn. */
@@ -68,8 +69,9 @@ final class PreviewOptions {
      * Refuses options that do not belong together, and a file that cannot be written.
      *
      * @param outputs files of the finished pictures
+     * @param inputs files of pictures that are read
      */
-    void requireFit(List<Path> outputs, boolean dryRun) {
+    void requireFit(List<Path> outputs, Set<Path> inputs, boolean dryRun) {
         if (previewOnly && tiny == null) {
             throw new BadInputException("--taesd-preview-only: there is no tiny autoencoder; name one with --taesd");
         }
@@ -86,6 +88,9 @@ final class PreviewOptions {
         Path absolute = file.toAbsolutePath().normalize();
         if (outputs.stream().anyMatch(it -> it.toAbsolutePath().normalize().equals(absolute))) {
             throw new BadInputException("--preview-path: " + file + " is where --output puts a picture; name another");
+        }
+        if (inputs.stream().anyMatch(it -> it.toAbsolutePath().normalize().equals(absolute))) {
+            throw new BadInputException("--preview-path: " + file + " is a picture to be read; name another");
         }
         if (!dryRun) {
             OutputFile.requireWritable(List.of(file));

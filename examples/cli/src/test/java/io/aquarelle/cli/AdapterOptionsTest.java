@@ -100,6 +100,7 @@ class AdapterOptionsTest extends DrawingTest {
         refused("no adapter", PROMPT, "--lora", AdapterFile.golden("sd1-word.safetensors") + "");
         refused("--lora-model-dir", PROMPT + "<lora:some:1>");
         refused("has no LoRA 'some'", PROMPT + "<lora:some:1>", "--lora-model-dir", folder + "");
+        refused("there is no folder", PROMPT + "<lora:some:1>", "--lora-model-dir", folder + "/none");
         refused("has no LoRA", PROMPT + "<lora:../" + LORA.getFileName() + ":1>", "--lora-model-dir", folder + "");
         refused("is no number", PROMPT + "<lora:some:x>", "--lora-model-dir", folder + "");
         refused("--embd-dir", PROMPT, "--embd-dir", folder.resolve("missing") + "");

@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.fasterxml.jackson.databind.json.JsonMapper;
+import io.aquarelle.demo.DemoModel;
 import io.aquarelle.model.Checkpoint;
 import io.aquarelle.model.DataType;
 import io.aquarelle.model.NanoModel;
@@ -40,6 +41,16 @@ class ConvertCommandTest {
         CommandRun.done(
                 "generate", "an apple", "-m", out + "", "-W", "64", "-H", "64", "--steps", "1", "-o", picture + "");
         assertTrue(Files.size(picture) > 0);
+    }
+
+    @Test
+    void withoutAModelItIsTheOneInTheBox() throws Exception {
+        Path out = folder.resolve("box.gguf");
+        CommandRun.done("convert", "-o", out + "", "--type", "q8_0");
+        try (Checkpoint written = Checkpoint.open(out);
+                Checkpoint box = Checkpoint.open(DemoModel.file())) {
+            assertEquals(box.tensors().keySet(), written.tensors().keySet());
+        }
     }
 
     @Test
@@ -105,8 +116,7 @@ class ConvertCommandTest {
         CommandRun.refused(folder, "no type 'iq1_s'", "convert", in, "-o", out, "--type", "iq1_s");
         CommandRun.refused(folder, "REGEX=TYPE", "convert", in, "-o", out, "--rules", "unet");
         CommandRun.refused(folder, "no regular expression", "convert", in, "-o", out, "--rules", "(=q8_0");
-        CommandRun.refused(folder, "name one model", "convert", "-o", out);
-        CommandRun.refused(folder, "name one model", "convert", in, "-m", in, "-o", out);
+        CommandRun.refused(folder, "--model: a model stands before it", "convert", in, "-m", in, "-o", out);
         CommandRun.refused(folder, "rename it", "convert", in, "-o", folder + "/out.ckpt");
         CommandRun.refused(
                 folder, "write a .gguf file", "convert", in, "-o", folder + "/out.safetensors", "--type", "q8_0");

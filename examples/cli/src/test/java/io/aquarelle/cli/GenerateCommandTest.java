@@ -330,6 +330,7 @@ class GenerateCommandTest extends DrawingTest {
         assertEquals(
                 folder.resolve("out_2.png").toString(),
                 json.get("outputs").get(1).asText());
+        assertEquals(json.get("seed").asLong() + 1, json.get("seeds").get(1).asLong());
     }
 
     @Test
@@ -357,18 +358,22 @@ class GenerateCommandTest extends DrawingTest {
                 "--cfg-scale NaN         | --cfg-scale",
                 "--cfg-scale Infinity    | --cfg-scale",
                 "--rng dice              | --rng: unknown rng 'dice'; use one of cuda, cpu, std_default",
-                "--sampling-method foo   | --sampling-method: unknown sampler 'foo'; use one of euler, euler_a",
-                "--scheduler foo         | --scheduler: unknown schedule 'foo'; use one of discrete, karras",
+                "--sampling-method foo   | --sampler: unknown sampler 'foo'; use one of euler, euler_a",
+                "--scheduler foo         | --schedule: unknown schedule 'foo'; use one of discrete, karras",
                 "--sigmas 1,2,0          | --sigmas: sigmas has 2.0 as number 2",
                 "--sigmas 3,x            | --sigmas",
                 "--eta -1                | --eta: eta is -1.0; it must be 0 to 100",
                 "--eta NaN               | --eta",
                 "--strength 1.5          | --strength: strength is 1.5; it must be 0 to 1",
                 "--strength NaN          | --strength",
+                "--strength 0.5          | --strength: there is no picture to start from",
                 "-i /none/in.png         | /none/in.png: no such file",
                 "-i /                    | / is not a file",
                 "--clip-skip -1          | --clip-skip",
-                "--clip-skip 99          | clip skip is 99; the text encoder has 3 layers",
+                "--clip-skip 99          | aquarelle: clip skip is 99; the text encoder has 3 layers",
+                "--hires --hires-scale 1e9 | --hires-scale: it is 1.0E9; it must be 1 to 16",
+                "--hires --hires-scale NaN | --hires-scale",
+                "--canny                 | --canny: it is for control nets",
                 "-b 0                    | --batch-count",
                 "-b 1000000              | --batch-count",
                 "-t 0                    | --threads",
@@ -379,6 +384,19 @@ class GenerateCommandTest extends DrawingTest {
         List<String> args = new ArrayList<>(List.of("generate", "x", "-m", model.toString(), "-o", out().toString()));
         args.addAll(Arrays.asList(options.strip().split(" ")));
         refused(words.strip(), args.toArray(String[]::new));
+    }
+
+    @Test
+    void olderNamesOfSamplersHoldThatOfTheSchedule() throws IOException {
+        Path one = out();
+        Path other = folder.resolve("other.png");
+        CommandRun.done(small(one, "-s", "1", "--sampler", "DPM++ 2M Karras"));
+        CommandRun.done(small(other, "-s", "1", "--sampler", "dpm++2m", "--schedule", "karras"));
+        assertArrayEquals(Files.readAllBytes(one), Files.readAllBytes(other));
+        refused("--sampler: unknown sampler 'DPM++ 9 Karras'", small(one, "--sampler", "DPM++ 9 Karras"));
+        refused(
+                "--sampler: unknown sampler 'DPM++ 2M Karras'",
+                small(one, "--sampler", "DPM++ 2M Karras", "--schedule", "simple"));
     }
 
     @Test
@@ -433,6 +451,9 @@ class GenerateCommandTest extends DrawingTest {
         refusedModel("huge.safetensors", hugeHeader);
         refusedModel("overlap.safetensors", twoTensors("[0,8]", "[4,12]"));
         refusedModel("outside.safetensors", twoTensors("[0,8]", "[8,1000000]"));
+        Path picture = folder.resolve("picture.safetensors");
+        Files.write(picture, Arrays.copyOf("\u0089PNG\r\n\u001a\n".getBytes(StandardCharsets.ISO_8859_1), 100));
+        refused("is a picture, not a model", "inspect", picture.toString());
         refused("no such file", "generate", "x", "-m", folder + "/missing.safetensors", "-o", out().toString());
         refused("is a folder", "generate", "x", "-m", folder.toString(), "-o", out().toString());
     }

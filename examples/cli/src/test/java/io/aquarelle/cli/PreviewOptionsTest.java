@@ -15,12 +15,14 @@ import io.aquarelle.model.Checkpoint;
 import io.aquarelle.model.EngineOptions;
 import io.aquarelle.model.ModelFiles;
 import io.aquarelle.model.NanoModel;
+import java.awt.image.BufferedImage;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.function.Function;
+import javax.imageio.ImageIO;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 
@@ -121,6 +123,9 @@ class PreviewOptionsTest extends DrawingTest {
         CommandRun.refused(folder, "shown.jpg does not end in .png", path("shown.jpg"));
         CommandRun.refused(folder, "its folder does not exist", path("no/shown.png"));
         CommandRun.refused(folder, "is where --output puts a picture", path("out.png"));
+        Path input = folder.resolve("in.png");
+        ImageIO.write(new BufferedImage(8, 8, BufferedImage.TYPE_INT_RGB), "png", input.toFile());
+        CommandRun.refused(folder, "is a picture to be read", path("in.png", "-i", input.toString()));
         CommandRun.refused(
                 folder,
                 "there is no such file",
@@ -137,12 +142,12 @@ class PreviewOptionsTest extends DrawingTest {
                 small("--taesd", encoder, "--taesd-preview-only", "--preview", "tae"));
     }
 
-    private String[] path(String name) {
-        String[] all = small("--preview", "proj");
-        for (int i = 0; i < all.length; i++) {
-            all[i] = all[i].equals(shown().toString()) ? folder.resolve(name).toString() : all[i];
-        }
-        return all;
+    private String[] path(String name, String... more) {
+        List<String> all = new ArrayList<>(List.of(small("--preview", "proj")));
+        all.replaceAll(
+                it -> it.equals(shown().toString()) ? folder.resolve(name).toString() : it);
+        all.addAll(List.of(more));
+        return all.toArray(String[]::new);
     }
 
     @Test

@@ -99,7 +99,9 @@ final class ConvertCommand extends SubCommand {
         OutputFile.requireWritable(List.of(out));
         List<Choice> choices;
         files.requireNoSteps();
-        try (Checkpoint model = merged(files.open(model()));
+        Path source = model();
+        requireOther(source);
+        try (Checkpoint model = merged(files.open(source));
                 ProgressBar bar = context.progressBar()) {
             choices = Conversion.write(model, types, out, (bytes, total) -> bar.showBytes("convert", bytes, total));
         }
@@ -124,6 +126,13 @@ final class ConvertCommand extends SubCommand {
                     model, adapters.stream().map(AdapterOptions::fileAndScale).toList());
         } catch (ModelFormatException e) {
             throw new BadInputException(e);
+        }
+    }
+
+    /** Refuses a link to the model: what is written goes where links lead. */
+    private void requireOther(Path source) throws IOException {
+        if (Files.isSymbolicLink(out) && Files.exists(source) && Files.exists(out) && Files.isSameFile(out, source)) {
+            throw new BadInputException("--output: " + out + " is a link to the model; choose another name");
         }
     }
 

@@ -54,6 +54,13 @@ class ConvertCommandTest {
     }
 
     @Test
+    void aLinkToTheModelIsRefused() throws Exception {
+        Path copy = Files.copy(model, folder.resolve("copy.safetensors"));
+        Path link = Files.createSymbolicLink(folder.resolve("link.gguf"), copy);
+        CommandRun.refused(folder, "is a link to the model", "convert", copy + "", "-o", link + "", "--type", "f16");
+    }
+
+    @Test
     void theReportTellsOfEveryTensor() throws Exception {
         Path out = folder.resolve("model.gguf");
         CommandRun run = CommandRun.done(

@@ -29,7 +29,6 @@ static inline vf copy_sign(vf magnitude, vf sign) {
     const __m256 mask = _mm256_set1_ps(-0.0f);
     return {_mm256_or_ps(_mm256_andnot_ps(mask, magnitude.v), _mm256_and_ps(mask, sign.v))};
 }
-static inline vf round(vf a) { return {_mm256_round_ps(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)}; }
 
 // x times 2 to the power n, for x between 0.5 and 2 and whole n from -126 to 127: n is added to the exponent's bits.
 static inline vf times_power_of_two(vf x, vf n) {

@@ -33,7 +33,6 @@ static inline vf copy_sign(vf magnitude, vf sign) {
     const __m512 mask = _mm512_set1_ps(-0.0f);
     return {_mm512_or_ps(_mm512_andnot_ps(mask, magnitude.v), _mm512_and_ps(mask, sign.v))};
 }
-static inline vf round(vf a) { return {_mm512_roundscale_ps(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)}; }
 
 // x times 2 to the power n, for x between 0.5 and 2 and whole n from -126 to 127.
 static inline vf times_power_of_two(vf x, vf n) { return {_mm512_scalef_ps(x.v, n.v)}; }

@@ -26,7 +26,6 @@ static inline vf max(vf a, vf b) { return {vmaxq_f32(a.v, b.v)}; }
 static inline vf min(vf a, vf b) { return {vminq_f32(a.v, b.v)}; }
 static inline vf abs(vf a) { return {vabsq_f32(a.v)}; }
 static inline vf copy_sign(vf magnitude, vf sign) { return {vbslq_f32(vdupq_n_u32(0x80000000u), sign.v, magnitude.v)}; }
-static inline vf round(vf a) { return {vrndnq_f32(a.v)}; }
 
 // x times 2 to the power n, for x between 0.5 and 2 and whole n from -126 to 127: n is added to the exponent's bits.
 static inline vf times_power_of_two(vf x, vf n) {

@@ -36,12 +36,6 @@ static inline vf copy_sign(vf magnitude, vf sign) {
     return {(floats)(((ints)magnitude.v & ~mask) | ((ints)sign.v & mask))};
 }
 
-// To whole numbers, for |a| under 2^22: adding 1.5 * 2^23 leaves no bits for a fraction.
-static inline vf round(vf a) {
-    const floats shift = {12582912.0f, 12582912.0f, 12582912.0f, 12582912.0f};
-    return {(a.v + shift) - shift};
-}
-
 // x times 2 to the power n, for x between 0.5 and 2 and whole n from -126 to 127; NaN for NaN.
 static inline vf times_power_of_two(vf x, vf n) {
     const floats number = n.v == n.v ? n.v : floats{0, 0, 0, 0};

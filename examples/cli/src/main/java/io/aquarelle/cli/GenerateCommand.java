@@ -204,7 +204,8 @@ final class GenerateCommand extends ModelCommand {
 
     /**
      * What {@code --json} prints; {@code output} and {@code seed} are the first's, {@code outputs} and {@code seeds} all
-     * of a batch's, and units are counted with a plan. {@code width} and {@code height} are those before upscaling, for which {@code upscale_s} is set.
+     * of a batch's, and units are counted with a plan. {@code width} and {@code height} are those before upscaling, for
+     * which {@code upscale_s} is set.
      */
     private record Report(
             BigInteger seed,
@@ -240,7 +241,7 @@ final class GenerateCommand extends ModelCommand {
         control.requireFit(this::picture);
         imagePrompt.requireFit(this::picture);
         upscale.check();
-        OutputFile.requireEnding(output, ".png");
+        OutputFile.requireEnding("--output", output, ".png");
         List<Path> files = OutputFile.series(output, batch);
         previews.requireFit(files, pictures.keySet(), dryRun);
         if (!dryRun) {

@@ -40,7 +40,7 @@ final class MasksCommand extends ModelCommand {
     public Integer call() throws IOException {
         Path model = model();
         requireNoSteps();
-        OutputFile.requireEnding(out, ".safetensors");
+        OutputFile.requireEnding("OUT", out, ".safetensors");
         OutputFile.requireWritable(List.of(out));
         if (experts < 1 || experts > 1000) {
             throw new BadInputException("--experts is " + experts + "; it must be 1 to 1000");

@@ -24,9 +24,9 @@ final class OutputFile {
                 .toList();
     }
 
-    static void requireEnding(Path file, String ending) {
+    static void requireEnding(String option, Path file, String ending) {
         if (!String.valueOf(file.getFileName()).toLowerCase(Locale.ROOT).endsWith(ending)) {
-            String name = file.toString().isEmpty() ? "--output: an empty name" : file.toString();
+            String name = file.toString().isEmpty() ? option + ": an empty name" : file.toString();
             throw new BadInputException(name + " does not end in " + ending + ", which is what is written; rename it");
         }
     }

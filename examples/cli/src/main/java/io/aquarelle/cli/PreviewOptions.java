@@ -10,6 +10,7 @@ import io.aquarelle.model.Autoencoder;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Path;
+import java.util.Collection;
 import java.util.List;
 import java.util.Locale;
 import java.util.Set;
@@ -84,17 +85,21 @@ final class PreviewOptions {
         if (method == Method.NONE) {
             return;
         }
-        OutputFile.requireEnding(file, ".png");
-        Path absolute = file.toAbsolutePath().normalize();
-        if (outputs.stream().anyMatch(it -> it.toAbsolutePath().normalize().equals(absolute))) {
+        OutputFile.requireEnding("--preview-path", file, ".png");
+        if (isAmong(outputs)) {
             throw new BadInputException("--preview-path: " + file + " is where --output puts a picture; name another");
         }
-        if (inputs.stream().anyMatch(it -> it.toAbsolutePath().normalize().equals(absolute))) {
+        if (isAmong(inputs)) {
             throw new BadInputException("--preview-path: " + file + " is a picture to be read; name another");
         }
         if (!dryRun) {
             OutputFile.requireWritable(List.of(file));
         }
+    }
+
+    private boolean isAmong(Collection<Path> files) {
+        Path absolute = file.toAbsolutePath().normalize();
+        return files.stream().anyMatch(it -> it.toAbsolutePath().normalize().equals(absolute));
     }
 
     /** What takes the place of the model's VAE; null if nothing does. */

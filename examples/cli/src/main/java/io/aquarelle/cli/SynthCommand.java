@@ -46,7 +46,7 @@ final class SynthCommand extends SubCommand {
     @Override
     public Integer call() throws IOException {
         long start = System.nanoTime();
-        OutputFile.requireEnding(out, ".safetensors");
+        OutputFile.requireEnding("OUT", out, ".safetensors");
         OutputFile.requireWritable(List.of(out));
         try (ProgressBar bar = context.progressBar()) {
             RandomCheckpoint.write(

@@ -58,7 +58,7 @@ final class UpscaleCommand extends SubCommand {
         if (upscale.model == null) {
             throw new BadInputException("--upscale-model: name the upscaler's file");
         }
-        OutputFile.requireEnding(output, ".png");
+        OutputFile.requireEnding("--output", output, ".png");
         OutputFile.requireWritable(List.of(output));
         Picture small = read();
         try (ProgressBar bar = context.progressBar();

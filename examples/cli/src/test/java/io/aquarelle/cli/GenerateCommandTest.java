@@ -417,7 +417,7 @@ class GenerateCommandTest extends DrawingTest {
         refused("its folder does not exist", "generate", "x", "-m", missing, "-o", folder + "/none/out.png");
         refused("end in .png", "generate", "x", "-m", missing, "-o", folder + "/out.jpg");
         refused("end in .png", "generate", "x", "-m", missing, "-o", folder + "/");
-        refused("end in .png", "generate", "x", "-m", missing, "-o", "");
+        refused("--output: an empty name does not end in .png", "generate", "x", "-m", missing, "-o", "");
         refused("end in .png", "generate", "x", "-m", missing, "-o", folder + "/out", "-b", "2");
         refused("cannot be written", "generate", "x", "-m", missing, "-o", folder + "/" + "x".repeat(300) + ".png");
         Files.createDirectory(folder.resolve("out_2.png"));

@@ -11,6 +11,7 @@
 #include "kernels/gemm/expand.inl"
 #include "kernels/gemm/gemm.inl"
 #include "kernels/winograd/transforms.inl"
+#include "kernels/winograd/plan.inl"
 #include "kernels/winograd/winograd.inl"
 #include "kernels/attention/attention.inl"
 #include "kernels/norm/norm.inl"

@@ -17,7 +17,7 @@ static inline void prefetch(const void *) {}
 #endif
 
 static inline int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
-static inline int64_t round_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
+static constexpr int64_t round_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
 
 // Loads the first n < lanes values, zeros behind them.
 static inline vf load_part(const float *p, int64_t n) {

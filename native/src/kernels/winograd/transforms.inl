@@ -8,8 +8,8 @@ namespace aq::AQ_ISA {
 struct winograd_f2k3 {
     static constexpr int outputs = 2, taps = 3, points = 4;
 
-    static inline void input(const vf *d, int step, vf *t) {
-        const vf d0 = d[0], d1 = d[step], d2 = d[2 * step], d3 = d[3 * step];
+    static inline void input(const vf *d, int from, vf *t, int step) {
+        const vf d0 = d[0], d1 = d[from], d2 = d[2 * from], d3 = d[3 * from];
         t[0] = d0 - d2;
         t[step] = d1 + d2;
         t[2 * step] = d2 - d1;
@@ -36,8 +36,8 @@ struct winograd_f2k3 {
 struct winograd_f4k3 {
     static constexpr int outputs = 4, taps = 3, points = 6;
 
-    static inline void input(const vf *d, int step, vf *t) {
-        const vf d0 = d[0], d1 = d[step], d2 = d[2 * step], d3 = d[3 * step], d4 = d[4 * step], d5 = d[5 * step];
+    static inline void input(const vf *d, int from, vf *t, int step) {
+        const vf d0 = d[0], d1 = d[from], d2 = d[2 * from], d3 = d[3 * from], d4 = d[4 * from], d5 = d[5 * from];
         const vf even1 = fma(set1(-4.0f), d2, d4), odd1 = fma(set1(-4.0f), d1, d3);
         const vf even2 = d4 - d2, odd2 = set1(2.0f) * (d3 - d1);
         t[0] = fma(set1(4.0f), d0, fma(set1(-5.0f), d2, d4));
@@ -74,9 +74,9 @@ struct winograd_f4k3 {
 struct winograd_f6k3 {
     static constexpr int outputs = 6, taps = 3, points = 8;
 
-    static inline void input(const vf *d, int step, vf *t) {
-        const vf d0 = d[0], d1 = d[step], d2 = d[2 * step], d3 = d[3 * step];
-        const vf d4 = d[4 * step], d5 = d[5 * step], d6 = d[6 * step], d7 = d[7 * step];
+    static inline void input(const vf *d, int from, vf *t, int step) {
+        const vf d0 = d[0], d1 = d[from], d2 = d[2 * from], d3 = d[3 * from];
+        const vf d4 = d[4 * from], d5 = d[5 * from], d6 = d[6 * from], d7 = d[7 * from];
         const vf even1 = fma(set1(-4.25f), d4, d2 + d6), odd1 = fma(set1(-4.25f), d3, d1 + d5);
         const vf even2 = fma(set1(0.25f), d2, fma(set1(-1.25f), d4, d6));
         const vf odd2 = fma(set1(0.5f), d1, fma(set1(-2.5f), d3, set1(2.0f) * d5));
@@ -124,8 +124,8 @@ struct winograd_f6k3 {
 struct winograd_f4k2 {
     static constexpr int outputs = 4, taps = 2, points = 5;
 
-    static inline void input(const vf *d, int step, vf *t) {
-        const vf d0 = d[0], d1 = d[step], d2 = d[2 * step], d3 = d[3 * step], d4 = d[4 * step];
+    static inline void input(const vf *d, int from, vf *t, int step) {
+        const vf d0 = d[0], d1 = d[from], d2 = d[2 * from], d3 = d[3 * from], d4 = d[4 * from];
         const vf odd = d3 - d1;
         t[0] = fma(set1(2.0f), d0 - d2, odd);
         t[step] = fma(set1(-2.0f), d1, d3 - d2);

@@ -9,70 +9,6 @@
 // are kept from strip to strip.
 namespace aq::AQ_ISA {
 
-constexpr int64_t winograd_channels = 160;                      // of the largest block of the sum
-constexpr int64_t winograd_outputs = 32;                        // of a group
-constexpr int64_t longest_strip = 132 / tile_rows * tile_rows;  // tiles
-constexpr int64_t strip_floats = 3 * 1024 * 1024;               // of a strip's transformed input
-constexpr int64_t most_kept_floats = 9 * 256 * 1024;            // of transformed filters
-constexpr int64_t filter_channels = 16;                         // transformed at once, if no block holds more
-static_assert(winograd_outputs % lanes == 0, "groups are whole vectors");
-
-// One plain convolution: the whole, or one parity of an upsampling one.
-struct winograd_part {
-    int64_t out_h, out_w;            // its outputs
-    int64_t first_y, first_x, step;  // its output (i, j) is the layer's (first_y + i * step, first_x + j * step)
-    int64_t pad_top, pad_left;
-};
-
-template <class F> struct winograd_plan {
-    static constexpr int64_t m = F::outputs, size = F::points, points = size * size;
-
-    int64_t channels;  // of a block of the sum
-    int64_t pixel;     // floats from pixel to pixel of the patch
-    int64_t tiles_down, tiles_across, tiles, strip, blocks, lda, ldm, points_a, points_u, points_m;
-    bool keeps_filters;    // `u` has room for those of all groups; else for one group and block
-    float *patch;          // [size][pixels of a row of tiles][pixel]
-    float *a;              // [blocks][points][strip][lda]: transformed input
-    float *filters;        // [channels * 9][tile_columns]: some filters of a panel before the transform
-    float *u;              // [groups][blocks][points][panels][channels][tile_columns]: transformed filters
-    float *products;       // [points][strip][ldm]
-    gemm_buffers weights;  // for expanding
-    int64_t floats;
-
-    winograd_plan(const gemm_args &g, const winograd_part &part, float *scratch) {
-        tiles_down = (part.out_h + m - 1) / m;
-        tiles_across = (part.out_w + m - 1) / m;
-        tiles = g.rows / ((int64_t)g.view.out_h * g.view.out_w) * tiles_down * tiles_across;
-        channels = equal_blocks(g.channels, winograd_channels);
-        blocks = (g.channels + channels - 1) / channels;
-        // Odd numbers of cache lines between rows and between points keep them off the same cache sets.
-        pixel = round_up(channels, lanes);
-        lda = pixel + 16;
-        ldm = round_up(winograd_outputs, tile_columns);
-        const int64_t fits = strip_floats / (points * lda * blocks) / tile_rows * tile_rows;
-        strip = fits < 2 * tile_rows ? 2 * tile_rows : smaller(fits, longest_strip);
-        strip = smaller(strip, round_up(tiles, tile_rows));
-        points_a = strip * lda + 16;
-        points_u = ldm * channels + 16;
-        points_m = strip * ldm + 16;
-
-        scratch_space space = {scratch, 0};
-        patch = space.take(size * ((tiles_across - 1) * m + size) * pixel);
-        a = space.take(blocks * points * points_a);
-        filters = space.take(channels * 9 * tile_columns);
-        const int64_t all = (g.weights.rows + winograd_outputs - 1) / winograd_outputs * blocks * points * points_u;
-        keeps_filters = tiles > strip && all <= most_kept_floats;
-        u = space.take(keeps_filters ? all : points * points_u);
-        products = space.take(points * points_m);
-        weights = {};
-        // By half a page from row to row they would fall on few cache sets.
-        weights.ldrow = (g.weights.block > 1 ? channels * 9 + 2 * longest_block : filter_channels * 9) + 16;
-        weights.row = space.take(tile_columns * weights.ldrow);
-        weights.zeros = space.take(channels * 9);
-        floats = space.used;
-    }
-};
-
 // The part of the input that tiles `first` to `last` - 1 of one row of tiles see, with zeros around the image.
 template <class F>
 static void fill_patch(const gemm_args &g, const winograd_part &part, const winograd_plan<F> &plan, int64_t image,
@@ -97,7 +33,7 @@ static void transform_input(const gemm_args &g, const winograd_part &part, const
                             int64_t last) {
     constexpr int size = F::points;
     // Copies: what is stored might change those of the plan, for all that a compiler knows.
-    const int64_t points_a = plan.points_a, pixel = plan.pixel;
+    const int64_t point_a = plan.point_a, pixel = plan.pixel;
     for (int64_t tile = first; tile < last;) {
         const int64_t row = tile / plan.tiles_across, x = tile % plan.tiles_across;
         const int64_t end = smaller(plan.tiles_across, x + last - tile), width = (end - x - 1) * F::outputs + size;
@@ -107,21 +43,24 @@ static void transform_input(const gemm_args &g, const winograd_part &part, const
             fill_patch<F>(g, part, plan, row / plan.tiles_down, row % plan.tiles_down, x, end, channel, channels);
             for (int64_t i = 0; i < end - x; i++) {
                 const float *from = plan.patch + i * F::outputs * plan.pixel;
-                float *to = plan.a + block * plan.points * plan.points_a + (tile - first + i) * plan.lda;
+                float *to = plan.a + block * plan.block_a + (tile - first + i) * plan.tile_a;
                 for (int64_t c = 0; c < channels; c += lanes) {
-                    vf d[size * size], t[size * size];
+                    // One column, then one row at a time, for the sake of processors with few registers.
+                    vf d[size], t[size * size];
                     AQ_UNROLL
-                    for (int y = 0; y < size; y++) {
+                    for (int x = 0; x < size; x++) {
+                        const float *value = from + x * pixel + c;
                         AQ_UNROLL
-                        for (int k = 0; k < size; k++) d[y * size + k] = load(from + (y * width + k) * pixel + c);
+                        for (int y = 0; y < size; y++, value += width * pixel) d[y] = load(value);
+                        F::input(d, 1, t + x, size);
                     }
-                    AQ_UNROLL
-                    for (int y = 0; y < size; y++) F::input(d + y * size, 1, t + y * size);
-                    AQ_UNROLL
-                    for (int k = 0; k < size; k++) F::input(t + k, size, d + k);
                     float *point = to + c;
                     AQ_UNROLL
-                    for (int p = 0; p < size * size; p++, point += points_a) store(point, d[p]);
+                    for (int y = 0; y < size; y++) {
+                        F::input(t + y * size, 1, d, 1);
+                        AQ_UNROLL
+                        for (int x = 0; x < size; x++, point += point_a) store(point, d[x]);
+                    }
                 }
             }
         }
@@ -136,43 +75,108 @@ static inline void taps_of_parity(const vf *taps, int step, bool odd, vf *pair, 
     pair[pair_step] = odd ? taps[2 * step] : taps[step] + taps[2 * step];
 }
 
-// Transforms the filters of `outputs` outputs from `output` for one block of channels into panels of each point, a few
-// channels at a time (or as many as whole quantised blocks hold), so that what lies between stays in the first cache.
+// Filters of a panel of outputs for some channels, expanded. Those of one parity of an upsampling convolution shrink to
+// 2 x 2 taps.
 template <class F>
-static void transform_filters(const gemm_args &g, const winograd_part &part, const winograd_plan<F> &plan,
-                              int64_t output, int64_t outputs, int64_t channel, int64_t channels, float *panels) {
+static void expand_filters(const gemm_args &g, const winograd_part &part, const winograd_plan<F> &plan, int64_t output,
+                           int64_t outputs, int64_t channel, int64_t channels, float *filters) {
+    constexpr int r = F::taps;
+    pack_panel(g.weights, plan.weights, output, outputs, channel * 9, channels * 9, filters);
+    if constexpr (r == 2) {
+        float *to = filters;
+        for (int64_t c = 0; c < channels; c++, filters += 9 * tile_columns, to += r * r * tile_columns) {
+            for (int v = 0; v < tile_vectors; v++) {
+                vf taps[9], pairs[6], filter[r * r];
+                AQ_UNROLL
+                for (int k = 0; k < 9; k++) taps[k] = load(filters + k * tile_columns + v * lanes);
+                AQ_UNROLL
+                for (int y = 0; y < 3; y++) taps_of_parity(taps + 3 * y, 1, part.first_x == 1, pairs + 2 * y, 1);
+                AQ_UNROLL
+                for (int x = 0; x < 2; x++) taps_of_parity(pairs + x, 2, part.first_y == 1, filter + x, 2);
+                AQ_UNROLL
+                for (int k = 0; k < r * r; k++) store(to + k * tile_columns + v * lanes, filter[k]);
+            }
+        }
+    }
+}
+
+// Takes filters of a panel to `rows` rows of points from row `first`: those rows of G, times the filter, times G^T.
+// Either all rows or one.
+template <class F, int rows>
+static void transform_filters(const winograd_plan<F> &plan, const float *filters, int64_t channels, int first,
+                              float *to) {
     constexpr int size = F::points, r = F::taps;
-    const int64_t points_u = plan.points_u,
-                  piece = g.weights.block > filter_channels ? g.weights.block : filter_channels;
-    for (int64_t n = 0; n < outputs; n += tile_columns) {
-        for (int64_t first = 0; first < channels; first += piece) {
-            const int64_t last = smaller(first + piece, channels), values = (last - first) * 9;
-            pack_panel(g.weights, plan.weights, output + n, outputs - n, (channel + first) * 9, values, plan.filters);
-            for (int64_t c = first; c < last; c++) {
-                for (int v = 0; v < tile_vectors; v++) {
-                    const float *from = plan.filters + (c - first) * 9 * tile_columns + v * lanes;
-                    float *to = panels + n * plan.channels + c * tile_columns + v * lanes;
-                    vf taps[9], filter[r * r], t[r * size], u[size * size];
+    const int64_t point_u = plan.point_u;
+    vf factors[r];  // of the first row
+    for (int k = 0; k < r; k++) {
+        vf tap[r], column[size];
+        for (int i = 0; i < r; i++) tap[i] = set1(i == k ? 1.0f : 0.0f);
+        F::filter(tap, 1, column, 1);
+        factors[k] = column[first];
+    }
+    for (int64_t c = 0; c < channels; c++, filters += r * r * tile_columns, to += tile_columns) {
+        for (int v = 0; v < tile_vectors; v++) {
+            vf taps[r * r], t[rows * r], u[size];
+            AQ_UNROLL
+            for (int k = 0; k < r * r; k++) taps[k] = load(filters + k * tile_columns + v * lanes);
+            AQ_UNROLL
+            for (int x = 0; x < r; x++) {
+                if constexpr (rows == size) {
+                    F::filter(taps + x, r, t + x, r);
+                } else {
+                    static_assert(rows == 1, "a row by its factors");
+                    t[x] = factors[0] * taps[x];
                     AQ_UNROLL
-                    for (int k = 0; k < 9; k++) taps[k] = load(from + k * tile_columns);
-                    if constexpr (r == 2) {
-                        vf pairs[6];
-                        AQ_UNROLL
-                        for (int y = 0; y < 3; y++)
-                            taps_of_parity(taps + 3 * y, 1, part.first_x == 1, pairs + 2 * y, 1);
-                        AQ_UNROLL
-                        for (int x = 0; x < 2; x++) taps_of_parity(pairs + x, 2, part.first_y == 1, filter + x, 2);
-                    } else {
-                        AQ_UNROLL
-                        for (int k = 0; k < 9; k++) filter[k] = taps[k];
-                    }
-                    AQ_UNROLL
-                    for (int y = 0; y < r; y++) F::filter(filter + y * r, 1, t + y * size, 1);
-                    AQ_UNROLL
-                    for (int x = 0; x < size; x++) F::filter(t + x, size, u + x, size);
-                    AQ_UNROLL
-                    for (int p = 0; p < size * size; p++, to += points_u) store(to, u[p]);
+                    for (int k = 1; k < r; k++) t[x] = fma(factors[k], taps[k * r + x], t[x]);
                 }
+            }
+            float *point = to + v * lanes;
+            AQ_UNROLL
+            for (int y = 0; y < rows; y++) {
+                F::filter(t + y * r, 1, u, 1);
+                AQ_UNROLL
+                for (int x = 0; x < size; x++, point += point_u) store(point, u[x]);
+            }
+        }
+    }
+}
+
+// Expands the filters of a group of outputs for one block of channels, a few channels at a time (or as many as whole
+// quantised blocks hold), so that what lies between stays in the first cache; transforms them too, unless that is done
+// row by row.
+template <class F>
+static void prepare_filters(const gemm_args &g, const winograd_part &part, const winograd_plan<F> &plan, int64_t output,
+                            int64_t outputs, int64_t channel, int64_t channels, float *u) {
+    const int64_t piece = g.weights.block > filter_channels ? g.weights.block : filter_channels;
+    for (int64_t n = 0; n < outputs; n += tile_columns) {
+        for (int64_t c = 0; c < channels; c += piece) {
+            const int64_t count = smaller(piece, channels - c);
+            float *filters = plan.filters;
+            if (plan.row_by_row) filters += n * plan.channels * 9 + c * F::taps * F::taps * tile_columns;
+            expand_filters<F>(g, part, plan, output + n, outputs - n, channel + c, count, filters);
+            if (plan.row_by_row) continue;
+            transform_filters<F, F::points>(plan, filters, count, 0, u + n * plan.channels + c * tile_columns);
+        }
+    }
+}
+
+// Adds the products of one point, for `tiles` tiles, a group of outputs and a block of channels.
+template <class F>
+static inline void multiply_point(const winograd_plan<F> &plan, int64_t point, int64_t tiles, int64_t outputs,
+                                  int64_t block, int64_t channels, const float *u) {
+    const float *a = plan.a + block * plan.block_a + point * plan.point_a;
+    const bool add = block > 0;
+    for (int64_t n = 0; n < outputs; n += tile_columns, u += plan.channels * tile_columns) {
+        float *to = plan.products + point * plan.point_m + n;
+        for (int64_t i = 0, height, left = tiles_of(tiles); left > 0; i += height, left--) {
+            height = (tiles - i) / left;
+            const float *tile = a + i * plan.tile_a;
+            float *c = to + i * group_width;
+            if (plan.tile_by_tile) {
+                multiply_low_tile(height, channels, tile, plan.tile_a, u, c, group_width, add);
+            } else {
+                multiply_low_tile(height, channels, tile, plan.tile_a, u, c, group_width, add,
+                                  as_it_is_looking_ahead{{}, tile + plan.point_a});
             }
         }
     }
@@ -183,20 +187,22 @@ template <class F>
 static void transform_output(const gemm_args &g, const winograd_part &part, const winograd_plan<F> &plan, int64_t first,
                              int64_t last, int64_t output, int64_t outputs) {
     constexpr int size = F::points, m = F::outputs;
-    const int64_t points_m = plan.points_m;
+    const int64_t point_m = plan.point_m;
     for (int64_t tile = first; tile < last; tile++) {
         const int64_t row = tile / plan.tiles_across, image = row / plan.tiles_down;
         const int64_t top = row % plan.tiles_down * m, left = tile % plan.tiles_across * m;
         const int64_t height = smaller(m, part.out_h - top), width = smaller(m, part.out_w - left);
         for (int64_t n = 0; n < outputs; n += lanes) {
-            const float *from = plan.products + (tile - first) * plan.ldm + n;
-            vf p[size * size], t[m * size], y[m * m];
+            const float *from = plan.products + (tile - first) * group_width + n;
+            vf p[size], t[size * m], y[m * m];
             AQ_UNROLL
-            for (int k = 0; k < size * size; k++, from += points_m) p[k] = load(from);
+            for (int i = 0; i < size; i++) {
+                AQ_UNROLL
+                for (int k = 0; k < size; k++, from += point_m) p[k] = load(from);
+                F::output(p, 1, t + i * m, 1);
+            }
             AQ_UNROLL
-            for (int k = 0; k < size; k++) F::output(p + k, size, t + k, size);
-            AQ_UNROLL
-            for (int i = 0; i < m; i++) F::output(t + i * size, 1, y + i * m, 1);
+            for (int k = 0; k < m; k++) F::output(t + k, m, y + k, m);
 
             const int64_t column = output + n, count = smaller(lanes, outputs - n);
             for (int64_t i = 0; i < height; i++) {
@@ -214,6 +220,22 @@ static void transform_output(const gemm_args &g, const winograd_part &part, cons
     }
 }
 
+// Multiplies a group of outputs and a block of channels at all points.
+template <class F>
+static void multiply_block(const winograd_plan<F> &plan, int64_t tiles, int64_t outputs, int64_t block,
+                           int64_t channels, float *u) {
+    for (int y = 0; y < F::points; y++) {
+        for (int64_t n = 0; n < outputs && plan.row_by_row; n += tile_columns) {
+            transform_filters<F, 1>(plan, plan.filters + n * plan.channels * 9, channels, y, u + n * plan.channels);
+        }
+        for (int x = 0; x < F::points; x++) {
+            const int64_t point = y * F::points + x;
+            multiply_point(plan, point, tiles, outputs, block, channels,
+                           u + (plan.row_by_row ? x : point) * plan.point_u);
+        }
+    }
+}
+
 template <class F> static void winograd_part_of(const gemm_args &g, const winograd_part &part, const worker &w) {
     const winograd_plan<F> plan(g, part, w.scratch);
     // In multiply-add vectors for each channel: the products, tiles transformed once, filters once for each strip.
@@ -227,10 +249,9 @@ template <class F> static void winograd_part_of(const gemm_args &g, const winogr
 
     // In strips of equal size: filters are transformed anew for each, unless they are kept.
     const int64_t tiles = own.row_end - own.row, strips = (tiles + plan.strip - 1) / plan.strip;
-    const bool keeps_filters = plan.keeps_filters && strips > 1;
+    const bool keeps_filters = plan.keeps_filters;
     for (int64_t strip = 0; strip < strips; strip++) {
         const int64_t first = own.row + tiles * strip / strips, last = own.row + tiles * (strip + 1) / strips;
-        const int64_t rows = last - first;
         if (w.cancel && *w.cancel) return;
         transform_input<F>(g, part, plan, first, last);
         for (int64_t output = own.column; output < own.column_end; output += winograd_outputs) {
@@ -240,24 +261,11 @@ template <class F> static void winograd_part_of(const gemm_args &g, const winogr
                 const int64_t channel = block * plan.channels;
                 const int64_t channels = smaller(plan.channels, g.channels - channel);
                 const int64_t kept = (output - own.column) / winograd_outputs * plan.blocks + block;
-                float *filters = plan.u + (keeps_filters ? kept * plan.points * plan.points_u : 0);
+                float *u = plan.u + (keeps_filters ? kept * plan.points * plan.point_u : 0);
                 if (strip == 0 || !keeps_filters) {
-                    transform_filters<F>(g, part, plan, output, outputs, channel, channels, filters);
+                    prepare_filters<F>(g, part, plan, output, outputs, channel, channels, u);
                 }
-                for (int64_t p = 0; p < plan.points; p++) {
-                    const float *a = plan.a + (block * plan.points + p) * plan.points_a;
-                    for (int64_t n = 0; n < outputs; n += tile_columns) {
-                        const float *u = filters + p * plan.points_u + n * plan.channels;
-                        float *to = plan.products + p * plan.points_m + n;
-                        for (int64_t i = 0, height, left = tiles_of(rows); left > 0; i += height, left--) {
-                            height = (rows - i) / left;
-                            // The same tiles at the next point are asked for meanwhile.
-                            const float *row = a + i * plan.lda;
-                            multiply_low_tile(height, channels, row, plan.lda, u, to + i * plan.ldm, plan.ldm,
-                                              block > 0, as_it_is_looking_ahead{{}, row + plan.points_a});
-                        }
-                    }
-                }
+                multiply_block(plan, last - first, outputs, block, channels, u);
             }
             transform_output<F>(g, part, plan, first, last, output, outputs);
         }

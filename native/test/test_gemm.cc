@@ -46,6 +46,21 @@ TEST(weights_of_every_type_at_odd_addresses) {
     for (int channels : {32, 96, 160, 320}) verify(same3x3(1, 4, 3, channels, 21), format::toy32, {}, random);
 }
 
+// Whole panels of these are transposed as they are stored, other rows expanded.
+TEST(quantised_weights_that_are_transposed) {
+    random_numbers random(17);
+    for (format stored : {format::q8_0, format::q4_0, format::q4_k}) {
+        for (int outputs : {15, 32, 70}) {
+            for (int channels : {256, 512, 768, 1280}) verify(linear(7, channels, outputs), stored, {}, random);
+            verify(convolution(1, 5, 4, 256, outputs, 3, 2, 1, 1), stored, {}, random);
+            verify(convolution(1, 5, 4, 256, outputs, 2, 1, 0, 1), stored, {}, random);
+        }
+        if (stored == format::q4_k) continue;
+        for (int channels : {32, 96, 416}) verify(linear(7, channels, 70), stored, {}, random);
+        for (int channels : {32, 96, 160}) verify(same3x3(1, 4, 3, channels, 70), stored, {}, random);
+    }
+}
+
 TEST(windows) {
     random_numbers random(3);
     for (int channels : {1, 3, 4, 13, 16, 31, 33}) {

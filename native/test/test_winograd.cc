@@ -57,6 +57,12 @@ TEST(weights_of_every_type) {
     for (format stored : {format::f32, format::f16, format::bf16}) verify(same3x3(2, 9, 8, 21, 19), stored, {}, random);
     verify(same3x3(1, 9, 8, 160, 19), format::toy32, {}, random);
     verify(same3x3(1, 9, 8, 256, 19), format::toy256, {}, random);
+    for (format stored : {format::q8_0, format::q4_0, format::q4_k}) {
+        verify(same3x3(1, 9, 8, 256, 40), stored, {}, random);
+        verify(same3x3(1, 30, 31, 256, 40), stored, {}, random);
+        verify(doubled(1, 4, 5, 256, 40), stored, {}, random);
+        if (stored != format::q4_k) verify(same3x3(1, 9, 8, 96, 70), stored, {}, random);
+    }
 }
 
 TEST(both_sides_of_the_product) {

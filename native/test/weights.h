@@ -6,15 +6,24 @@
 
 namespace test {
 
-enum class format { f32, f16, bf16, toy32, toy256 };
+enum class format { f32, f16, bf16, toy32, toy256, q8_0, q4_0, q4_k };
 
 inline const char *format_name(format f) {
-    const char *const names[] = {"f32", "f16", "bf16", "toy32", "toy256"};
+    const char *const names[] = {"f32", "f16", "bf16", "toy32", "toy256", "q8_0", "q4_0", "q4_K"};
     return names[(int)f];
 }
 
 // Values in one block; rows hold whole blocks.
-inline int block_size(format f) { return f == format::toy32 ? 32 : f == format::toy256 ? 256 : 1; }
+inline int block_size(format f) {
+    switch (f) {
+        case format::toy32:
+        case format::q8_0:
+        case format::q4_0: return 32;
+        case format::toy256:
+        case format::q4_k: return 256;
+        default: return 1;
+    }
+}
 
 // Two small quantised formats. toy32: a signed byte e, then 32 signed bytes q: q 2^e.
 // toy256: an unsigned 16-bit scale s, then 256 nibbles q, low one first: (q - 8) s 2^-18.
@@ -48,6 +57,34 @@ inline void expand_toy256(const void *blocks, float *values, int64_t count) {
     }
 }
 
+// A block of one of ggml's formats in double precision, as ggml defines it.
+inline double half_value(const uint8_t *p) {
+    const int bits = p[0] | p[1] << 8, exponent = bits >> 10 & 31, fraction = bits & 1023;
+    const double size = exponent == 0 ? ldexp(fraction, -24) : ldexp(1024 + fraction, exponent - 25);
+    return (bits & 0x8000) != 0 ? -size : size;
+}
+
+inline double block_value(format f, const uint8_t *block, int i) {
+    const double d = half_value(block);
+    if (f == format::q8_0) return d * (int8_t)block[2 + i];
+    if (f == format::q4_0) return d * ((i < 16 ? block[2 + i] & 15 : block[2 + i - 16] >> 4) - 8);
+    const uint8_t *six = block + 4;
+    const int part = i / 32, pair = block[16 + part / 2 * 32 + i % 32], q = part % 2 == 0 ? pair & 15 : pair >> 4;
+    const int factor = part < 4 ? six[part] & 63 : (six[part + 4] & 15) | six[part - 4] >> 6 << 4;
+    const int offset = part < 4 ? six[part + 4] & 63 : six[part + 4] >> 4 | six[part] >> 6 << 4;
+    return d * factor * q - half_value(block + 2) * offset;
+}
+
+inline int bytes_of_block(format f) { return f == format::q8_0 ? 34 : f == format::q4_0 ? 18 : 144; }
+
+template <format f> void expand_blocks(const void *blocks, float *values, int64_t count) {
+    count_expansion(count, block_size(f));
+    for (int64_t i = 0; i < count; i++) {
+        const uint8_t *block = (const uint8_t *)blocks + i / block_size(f) * bytes_of_block(f);
+        values[i] = (float)block_value(f, block, (int)(i % block_size(f)));
+    }
+}
+
 struct weights {
     std::vector<uint8_t> bytes;
     std::vector<double> values;  // [rows][cols]
@@ -67,6 +104,7 @@ inline weights random_weights(format f, int64_t rows, int64_t cols, random_numbe
     const int64_t bytes_in_row = f == format::f32      ? 4 * cols
                                  : f == format::toy32  ? cols / 32 * toy32_bytes
                                  : f == format::toy256 ? cols / 256 * toy256_bytes
+                                 : block_size(f) > 1   ? cols / block_size(f) * bytes_of_block(f)
                                                        : 2 * cols;
     const int64_t offset = 1, gap = rows % 2 == 0 ? 0 : 3;
     weights w;
@@ -91,6 +129,28 @@ inline weights random_weights(format f, int64_t rows, int64_t cols, random_numbe
                 for (int64_t i = 0; i < cols; i++, to += 2) {
                     const uint16_t x = random_half(f, random, value++);
                     memcpy(to, &x, 2);
+                }
+                break;
+            case format::q8_0:
+            case format::q4_0:
+            case format::q4_k:
+                w.matrix.type = f == format::q8_0   ? aq::storage::q8_0
+                                : f == format::q4_0 ? aq::storage::q4_0
+                                                    : aq::storage::q4_k;
+                w.matrix.block_bytes = bytes_of_block(f);
+                w.matrix.expand = f == format::q8_0   ? expand_blocks<format::q8_0>
+                                  : f == format::q4_0 ? expand_blocks<format::q4_0>
+                                                      : expand_blocks<format::q4_k>;
+                for (int64_t block = 0; block < cols; block += block_size(f), to += bytes_of_block(f)) {
+                    for (int i = 0; i < bytes_of_block(f); i++) to[i] = (uint8_t)random.between(0, 255);
+                    // Halves of 1/128 to 1/16, or a hundredth of that: the largest value is about 1.
+                    for (int i = 0; i < (f == format::q4_k ? 4 : 2); i += 2) {
+                        const int exponent = random.between(f == format::q4_0 ? 11 : 8, f == format::q4_0 ? 13 : 10);
+                        const int bits = (exponent - (f == format::q4_k ? 4 : 0)) << 10 | random.between(0, 1023);
+                        to[i] = (uint8_t)(bits & 255);
+                        to[i + 1] = (uint8_t)(bits >> 8);
+                    }
+                    for (int i = 0; i < block_size(f); i++) *value++ = block_value(f, to, i);
                 }
                 break;
             case format::toy32:

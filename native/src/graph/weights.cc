@@ -18,6 +18,9 @@ storage storage_of(ggml_type type) {
         case GGML_TYPE_F32: return storage::f32;
         case GGML_TYPE_F16: return storage::f16;
         case GGML_TYPE_BF16: return storage::bf16;
+        case GGML_TYPE_Q8_0: return storage::q8_0;
+        case GGML_TYPE_Q4_0: return storage::q4_0;
+        case GGML_TYPE_Q4_K: return storage::q4_k;
         default: return storage::other;
     }
 }
@@ -50,15 +53,14 @@ tensor checked(const aq_tensor &t, const std::string &name) {
         reject(name, "holds " + std::to_string(t.size) + " bytes, its shape and type need " +
                          std::to_string(row_bytes * rows));
     }
-    const storage type_of_storage = storage_of(type);
-    if (type_of_storage == storage::other && traits->is_quantized && (uintptr_t)t.data % 4 != 0) {
+    if (traits->is_quantized && (uintptr_t)t.data % 4 != 0) {
         reject(name, "is quantised and not aligned to 4 bytes");
     }
     result.matrix = {result.data,
                      row_bytes,
                      rows,
                      columns,
-                     type_of_storage,
+                     storage_of(type),
                      (int32_t)traits->blck_size,
                      (int32_t)traits->type_size,
                      traits->to_float};

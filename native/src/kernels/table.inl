@@ -9,6 +9,7 @@
 #include "kernels/simd/pack.inl"
 #include "kernels/gemm/tile.inl"
 #include "kernels/gemm/expand.inl"
+#include "kernels/gemm/quantised.inl"
 #include "kernels/gemm/gemm.inl"
 #include "kernels/winograd/transforms.inl"
 #include "kernels/winograd/plan.inl"

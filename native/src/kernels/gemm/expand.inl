@@ -25,7 +25,7 @@ static inline const float *expand_range(const stored_matrix &m, int64_t row, int
         case storage::bf16:
             expand_halves(from + 2 * first, count, values, [](const uint8_t *p) { return load_bf16(p); });
             return values;
-        case storage::other: break;
+        default: break;
     }
     const int64_t begin = first / m.block * m.block, end = round_up(first + count, m.block);
     m.expand(from + begin / m.block * m.block_bytes, values, end - begin);

@@ -15,17 +15,18 @@ static_assert(row_block % tile_rows == 0, "row blocks are whole tiles");
 
 static inline int64_t taps(const gemm_args &g) { return (int64_t)g.view.kernel_h * g.view.kernel_w; }
 
-// `total` in equal blocks of at most `most`, each a multiple of 8 but the last.
-static inline int64_t equal_blocks(int64_t total, int64_t most) {
+// `total` in equal blocks of at most `most`, each a multiple of `step` but the last.
+static inline int64_t equal_blocks(int64_t total, int64_t most, int64_t step) {
     const int64_t blocks = (total + most - 1) / most;
-    return smaller(round_up((total + blocks - 1) / blocks, 8), total);
+    return smaller(round_up((total + blocks - 1) / blocks, step), total);
 }
 
 // Channels in one block of the sum, with all their taps.
 static inline int64_t block_channels(const gemm_args &g) {
     if (g.channels == 0) return 0;
     const int64_t most = longest_sum / taps(g);
-    return equal_blocks(g.channels, most < 8 ? 8 : most);
+    const int64_t step = g.weights.block > 1 ? 32 : 8;
+    return equal_blocks(g.channels, most < step ? step : most, step);
 }
 
 // What the terms add to the last block.
@@ -99,7 +100,7 @@ template <class Load>
 static inline int64_t pack_halves(const stored_matrix &m, int64_t output, int64_t first, int64_t count, float *panel,
                                   const Load &load_lanes) {
     int64_t k = 0;
-    if constexpr (transposes_halves) {
+    if constexpr (transposes_stored) {
         const uint8_t *from = m.data + output * m.row_bytes + 2 * first;
         for (; k + 8 <= count; k += 8, from += 16) {
             // A quarter of the rows each time: four times eight halves are a cache line.
@@ -120,6 +121,8 @@ static void pack_panel(const stored_matrix &m, const gemm_buffers &s, int64_t ou
         k = pack_halves(m, output, first, count, panel, [](const uint8_t *p) { return load_f16(p); });
     } else if (outputs >= tile_columns && m.type == storage::bf16) {
         k = pack_halves(m, output, first, count, panel, [](const uint8_t *p) { return load_bf16(p); });
+    } else if (outputs >= tile_columns) {
+        k = pack_quantised(m, output, first, count, panel);
     }
     if (k == count) return;
     const float *rows[tile_columns];
@@ -134,7 +137,7 @@ static void pack_panel(const stored_matrix &m, const gemm_buffers &s, int64_t ou
 static void pack_weights(const gemm_args &g, const gemm_buffers &s, int64_t column, int64_t columns, int64_t channel,
                          int64_t channels, int64_t terms) {
     const int64_t t = taps(g), depth = channels * t + (terms > 0 ? term_depth(g) : 0);
-    const int64_t piece = g.weights.block > 32 ? channels : t == 1 ? 160 : 32;
+    const int64_t piece = grain(g.weights) > 32 ? channels : t == 1 ? 160 : 32;
     float *panel = s.b;
     for (int64_t j = 0; j < columns; j += tile_columns, panel += tile_columns * depth) {
         const int64_t outputs = smaller(tile_columns, columns - j);

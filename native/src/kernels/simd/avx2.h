@@ -59,6 +59,17 @@ static inline void store(uint8_t *p, vh x) { _mm256_storeu_si256((__m256i *)p, x
 static inline vh interleave_low(vh a, vh b) { return {_mm256_unpacklo_epi16(a.v, b.v)}; }
 static inline vh interleave_high(vh a, vh b) { return {_mm256_unpackhi_epi16(a.v, b.v)}; }
 
+// The same as two bytes for each column.
+static inline vh interleave_low_bytes(vh a, vh b) { return {_mm256_unpacklo_epi8(a.v, b.v)}; }
+static inline vh interleave_high_bytes(vh a, vh b) { return {_mm256_unpackhi_epi8(a.v, b.v)}; }
+static inline vh low_nibbles(vh x) { return {_mm256_and_si256(x.v, _mm256_set1_epi8(15))}; }
+static inline vh high_nibbles(vh x) { return {_mm256_and_si256(_mm256_srli_epi16(x.v, 4), _mm256_set1_epi8(15))}; }
+// Each group's first eight bytes, then each group's last eight.
+static inline vh split_groups(vh x) { return {_mm256_permute4x64_epi64(x.v, _MM_SHUFFLE(3, 1, 2, 0))}; }
+static inline vf load_bytes(const uint8_t *p) {
+    return {_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)p)))};
+}
+
 }  // namespace aq::avx2
 
 #include "kernels/simd/x86_transpose.inl"

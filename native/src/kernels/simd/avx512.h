@@ -63,6 +63,19 @@ static inline void store(uint8_t *p, vh x) { _mm512_storeu_si512(p, x.v); }
 static inline vh interleave_low(vh a, vh b) { return {_mm512_unpacklo_epi16(a.v, b.v)}; }
 static inline vh interleave_high(vh a, vh b) { return {_mm512_unpackhi_epi16(a.v, b.v)}; }
 
+// The same as two bytes for each column.
+static inline vh interleave_low_bytes(vh a, vh b) { return {_mm512_unpacklo_epi8(a.v, b.v)}; }
+static inline vh interleave_high_bytes(vh a, vh b) { return {_mm512_unpackhi_epi8(a.v, b.v)}; }
+static inline vh low_nibbles(vh x) { return {_mm512_and_si512(x.v, _mm512_set1_epi8(15))}; }
+static inline vh high_nibbles(vh x) { return {_mm512_and_si512(_mm512_srli_epi16(x.v, 4), _mm512_set1_epi8(15))}; }
+// Each group's first eight bytes, then each group's last eight.
+static inline vh split_groups(vh x) {
+    return {_mm512_permutexvar_epi64(_mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7), x.v)};
+}
+static inline vf load_bytes(const uint8_t *p) {
+    return {_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)p)))};
+}
+
 }  // namespace aq::avx512
 
 #include "kernels/simd/x86_transpose.inl"

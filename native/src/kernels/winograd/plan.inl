@@ -40,7 +40,7 @@ template <class F> struct winograd_plan {
         tiles_down = (part.out_h + m - 1) / m;
         tiles_across = (part.out_w + m - 1) / m;
         tiles = g.rows / ((int64_t)g.view.out_h * g.view.out_w) * tiles_down * tiles_across;
-        channels = equal_blocks(g.channels, winograd_channels);
+        channels = equal_blocks(g.channels, winograd_channels, 8);
         blocks = (g.channels + channels - 1) / channels;
         pixel = round_up(channels, lanes);
         // Odd numbers of cache lines between rows and between points keep them off the same cache sets.

@@ -147,7 +147,7 @@ static void transform_filters(const winograd_plan<F> &plan, const float *filters
 template <class F>
 static void prepare_filters(const gemm_args &g, const winograd_part &part, const winograd_plan<F> &plan, int64_t output,
                             int64_t outputs, int64_t channel, int64_t channels, float *u) {
-    const int64_t piece = g.weights.block > filter_channels ? g.weights.block : filter_channels;
+    const int64_t piece = grain(g.weights) > filter_channels ? grain(g.weights) : filter_channels;
     for (int64_t n = 0; n < outputs; n += tile_columns) {
         for (int64_t c = 0; c < channels; c += piece) {
             const int64_t count = smaller(piece, channels - c);

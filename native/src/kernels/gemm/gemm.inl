@@ -137,7 +137,7 @@ static void pack_panel(const stored_matrix &m, const gemm_buffers &s, int64_t ou
 static void pack_weights(const gemm_args &g, const gemm_buffers &s, int64_t column, int64_t columns, int64_t channel,
                          int64_t channels, int64_t terms) {
     const int64_t t = taps(g), depth = channels * t + (terms > 0 ? term_depth(g) : 0);
-    const int64_t piece = grain(g.weights) > 32 ? channels : t == 1 ? 160 : 32;
+    const int64_t piece = t == 1 ? (g.weights.block > 1 ? channels : 160) : grain(g.weights) > 32 ? channels : 32;
     float *panel = s.b;
     for (int64_t j = 0; j < columns; j += tile_columns, panel += tile_columns * depth) {
         const int64_t outputs = smaller(tile_columns, columns - j);

@@ -52,32 +52,16 @@ static void pack_blocks_of_32(const stored_matrix &m, const uint8_t *from, int64
     }
 }
 
-// The factors and offsets of a block of q4_k, 6 bits each, as 16 bytes. Of 12 bytes the first four hold factors 0 to 3
-// and the next four offsets 0 to 3 in their lower six bits; the upper two of each belong to factor or offset 4 to 7,
-// whose lower four bits are in the last four bytes, factors in the lower halves.
-static inline void unpack_factors(const uint8_t *from, uint8_t *to) {
-    uint32_t first, second, third;
-    memcpy(&first, from, 4);
-    memcpy(&second, from + 4, 4);
-    memcpy(&third, from + 8, 4);
-    const uint32_t six = 0x3f3f3f3f, four = 0x0f0f0f0f, upper = 0x30303030;
-    const uint32_t words[4] = {first & six, (third & four) | (first >> 2 & upper), second & six,
-                               (third >> 4 & four) | (second >> 2 & upper)};
-    memcpy(to, words, sizeof words);
-}
-
-// q4_k: halves d and e, 12 bytes of factors s and offsets o, 128 bytes. Values come in eights of 32: d s q - e o; of a
-// pair of these, 32 bytes hold the first one's q in their lower halves and the second one's in their upper ones.
-// Thirty-twos `first` to `last` - 1 of the rows of a panel whose blocks begin at `from`.
+// q4_k: halves d and e, 12 bytes of factors s and offsets o (see q4_k_factors), 128 bytes. Values come in eights of 32:
+// d s q - e o; of a pair of these, 32 bytes hold the first one's q in their lower halves and the second one's in their
+// upper ones. Thirty-twos `first` to `last` - 1 of the rows of a panel whose blocks begin at `from`.
 static void pack_q4_k(const stored_matrix &m, const uint8_t *from, int64_t first, int64_t last, float *panel) {
     alignas(64) uint8_t factors[16 * tile_columns];
     vf d[tile_vectors] = {}, e[tile_vectors] = {};
     for (int64_t i = first; i < last; i++, panel += 32 * tile_columns) {
         const uint8_t *block = from + i / 8 * m.block_bytes, *bytes = block + 16 + i % 8 / 2 * 32;
         if (i == first || i % 8 == 0) {
-            uint8_t unpacked[16 * tile_columns];
-            for (int n = 0; n < tile_columns; n++) unpack_factors(block + n * m.row_bytes + 4, unpacked + 16 * n);
-            transpose_bytes(unpacked, 16, factors, [](vh x) { return x; });
+            transpose_bytes(block + 4, m.row_bytes, factors, q4_k_factors);
             load_halves(block, m.row_bytes, d);
             load_halves(block + 2, m.row_bytes, e);
         }

@@ -158,7 +158,8 @@ aq::gemm_args product_args(bench_state &s, const layer &l) {
               (int32_t)l.out_width()};
     g.weights = s.ring(weight_columns(l)).matrix(l.outputs, weight_columns(l));
     g.c = s.output.floats(rows * l.outputs);
-    g.ldc = g.ldr = l.outputs;
+    g.ldc = g.ldr = l.gated ? l.outputs / 2 : l.outputs;
+    g.act = l.gated ? aq::activation::geglu : aq::activation::none;
     g.bias = random_floats(s.bias, l.outputs);
     if (l.inputs == l.outputs && l.stride * l.upsample == 1) g.residual = random_floats(s.residual, rows * l.outputs);
     return g;

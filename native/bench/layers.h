@@ -19,6 +19,7 @@ struct layer {
     int stride = 1, upsample = 1;
     bool normed = false;  // reads its input through GroupNorm and SiLU
     int64_t keys = 0, heads = 0;
+    bool gated = false;  // half of the outputs are gates of the other half
 
     bool operator==(const layer &) const = default;
 
@@ -71,6 +72,9 @@ public:
         add({kind::conv, inputs, outputs, side, side, stride, upsample, normed});
     }
     void linear(int64_t rows, int64_t inputs, int64_t outputs) { add({kind::linear, inputs, outputs, 1, rows}); }
+    void gated(int64_t rows, int64_t inputs, int64_t outputs) {
+        add({kind::linear, inputs, outputs, 1, rows, 1, 1, false, 0, 0, true});
+    }
     void attention(int64_t queries, int64_t keys, int64_t width, int64_t heads) {
         add({kind::attention, width, width, 1, queries, 1, 1, false, keys, heads});
     }
@@ -112,7 +116,7 @@ inline network unet(const unet_family &f) {
             for (int j = 0; j < 2; j++) n.linear(rows, channels, channels);
             for (int j = 0; j < 2; j++) n.linear(77, f.context, channels);
             n.attention(rows, 77, channels, heads);
-            n.linear(rows, channels, 8 * channels);
+            n.gated(rows, channels, 8 * channels);
             n.linear(rows, 4 * channels, channels);
         }
         n.linear(rows, channels, channels);

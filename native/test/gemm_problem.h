@@ -109,7 +109,7 @@ inline problem make(const shape &s, format stored, const extras &with, random_nu
     return p;
 }
 
-inline int64_t output_size(const aq::gemm_args &g) { return (g.rows - 1) * g.ldc + g.weights.rows; }
+inline int64_t output_size(const aq::gemm_args &g) { return (g.rows - 1) * g.ldc + outputs_of(g); }
 
 // Runs a pool of `kernel` and compares. Results are made to be about 1, so where a few happen to cancel, 0.3 stands for
 // the largest.
@@ -119,7 +119,7 @@ template <class Kernel> void run(const problem &p, Kernel kernel, int64_t scratc
     std::vector<float> rows;
     bool gaps = true;
     for (int64_t i = 0; i < (int64_t)c.size(); i++) {
-        if (i % g.ldc < g.weights.rows) rows.push_back(c[(size_t)i]);
+        if (i % g.ldc < outputs_of(g)) rows.push_back(c[(size_t)i]);
         else gaps = gaps && untouched(c[(size_t)i]);
     }
     CHECK(gaps);

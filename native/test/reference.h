@@ -24,6 +24,7 @@ inline double activate(double x, aq::activation act) {
         case aq::activation::relu: return fmax(x, 0);
         case aq::activation::leaky_relu: return x < 0 ? 0.2 * x : x;
         case aq::activation::relu_of_sum:
+        case aq::activation::geglu:
         case aq::activation::none: break;
     }
     return x;
@@ -36,6 +37,11 @@ template <class A> double dot(const A *a, const double *b, int64_t count) {
     return sum[0] + sum[1] + sum[2] + sum[3];
 }
 
+// Columns of C.
+inline int64_t outputs_of(const aq::gemm_args &g) {
+    return g.act == aq::activation::geglu ? g.weights.rows / 2 : g.weights.rows;
+}
+
 // [rows][outputs], given the values of the weights, and those of the terms.
 inline doubles reference_gemm(const aq::gemm_args &g, const doubles &weights, const std::vector<doubles> &up = {}) {
     const aq::window &v = g.view;
@@ -43,7 +49,7 @@ inline doubles reference_gemm(const aq::gemm_args &g, const doubles &weights, co
     // Doubling gives twice as many pixels, or one less where the output of a same-size convolution is odd.
     const int32_t high = v.upsample == 2 ? std::min(2 * v.in_h, v.out_h) : v.in_h;
     const int32_t wide = v.upsample == 2 ? std::min(2 * v.in_w, v.out_w) : v.in_w;
-    doubles c((size_t)(g.rows * outputs)), patch((size_t)depth);
+    doubles c((size_t)(g.rows * outputs_of(g))), patch((size_t)depth);
     const auto input = [&](int64_t image, int64_t pixel, int64_t channel) {
         double x = g.a[pixel * g.lda + channel];
         if (g.scale == nullptr) return x;
@@ -64,6 +70,7 @@ inline doubles reference_gemm(const aq::gemm_args &g, const doubles &weights, co
                 }
             }
         }
+        double *result = c.data() + row * outputs_of(g);
         for (int64_t n = 0; n < outputs; n++) {
             double x = dot(patch.data(), weights.data() + n * depth, depth);
             for (size_t i = 0; i < up.size(); i++) {
@@ -73,10 +80,16 @@ inline doubles reference_gemm(const aq::gemm_args &g, const doubles &weights, co
             }
             if (g.bias) x += g.bias[n];
             if (g.image_bias) x += g.image_bias[image * outputs + n];
+            if (g.act == aq::activation::geglu) {
+                const int64_t half = outputs_of(g);
+                if (n < half) result[n] = x;
+                else result[n - half] *= gelu(x);
+                continue;
+            }
             x = g.gain * activate(x, g.act);
             if (g.residual) x += g.residual[row * g.ldr + n];
             if (g.act == aq::activation::relu_of_sum) x = fmax(x, 0);
-            c[(size_t)(row * outputs + n)] = x;
+            result[n] = x;
         }
     }
     return c;

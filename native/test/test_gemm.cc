@@ -108,6 +108,29 @@ TEST(bias_activation_residual_and_wide_rows) {
     }
 }
 
+TEST(values_and_gates) {
+    random_numbers random(22);
+    extras with;
+    with.act = activation::geglu;
+    for (int outputs : {2, 6, 26, 62, 66, 130, 640, 2560}) {
+        for (int mask = 0; mask < 4; mask++) {
+            with.bias = (mask & 1) != 0;
+            with.gap = mask;
+            with.ranks = (mask & 2) != 0 ? std::vector<int>{4, 3} : std::vector<int>{};
+            for (int threads : {1, 2, 3, 7}) verify(linear(13, 40, outputs), format::f16, with, random, threads);
+        }
+    }
+    with = {};
+    with.act = activation::geglu;
+    with.bias = true;
+    for (int rows : {1, 12, 200}) verify(linear(rows, 1280, 320), format::f16, with, random, 2);
+    for (format stored : {format::f32, format::bf16, format::toy256, format::q8_0, format::q4_k}) {
+        verify(linear(31, 512, 192), stored, with, random, 2);
+    }
+    with.norm = with.silu = true;
+    verify(linear(31, 64, 70), format::f16, with, random, 2);
+}
+
 TEST(normalised_inputs) {
     random_numbers random(20);
     extras normed, with_silu;

@@ -18,26 +18,20 @@ std::vector<float> run_silu(const aq::kernel_set &kernels, const std::vector<flo
     return run_pool(kernels.silu, args, &aq::silu_args::y, (int64_t)x.size(), 0, 1);
 }
 
-// As 1 * gelu(x).
-std::vector<float> run_gelu(const aq::kernel_set &kernels, const std::vector<float> &x) {
-    describe("%s gelu", kernels.name);
-    std::vector<float> both(2 * x.size(), 1.0f);
-    std::copy(x.begin(), x.end(), both.begin() + (int64_t)x.size());
-    const aq::geglu_args args = {both.data(), nullptr, 1, (int64_t)x.size()};
-    return run_pool(kernels.geglu, args, &aq::geglu_args::y, (int64_t)x.size(), 0, 1);
-}
-
-// As the activation of a product x * 1.
+// As the activation of a product x * 1; with geglu, 1 times that of it.
 std::vector<float> run_activation(const aq::kernel_set &kernels, const std::vector<float> &x, aq::activation act) {
     describe("%s activation %d of a product", kernels.name, (int)act);
-    const float one = 1;
+    const bool gated = act == aq::activation::geglu;
+    const float value_and_gate[] = {0, 1}, bias[] = {1, 0}, one = 1;
     const int32_t rows = (int32_t)x.size();
     aq::gemm_args g = {};
     g.a = x.data();
     g.lda = g.channels = g.ldc = 1;
     g.rows = rows;
     g.view = {1, 1, 1, 1, 0, 0, 1, rows, 1, rows};
-    g.weights = {(const uint8_t *)&one, 4, 1, 1, aq::storage::f32, 1, 4, nullptr};
+    const float *weights = gated ? value_and_gate : &one;
+    g.weights = {(const uint8_t *)weights, 4, gated ? 2 : 1, 1, aq::storage::f32, 1, 4, nullptr};
+    g.bias = gated ? bias : nullptr;
     g.act = act;
     return run_pool(kernels.gemm, g, &aq::gemm_args::c, rows, kernels.gemm_scratch(g), 1);
 }
@@ -82,7 +76,8 @@ TEST(exponential_far_out_is_zero_or_the_argument) {
 TEST(gelu_stays_within_the_error_of_erf) {
     const std::vector<float> x = range(-12, 12, 100001);
     for (const aq::kernel_set *kernels : kernel_sets()) {
-        for (const std::vector<float> &y : {run_gelu(*kernels, x), run_activation(*kernels, x, aq::activation::gelu)}) {
+        for (aq::activation act : {aq::activation::geglu, aq::activation::gelu}) {
+            const std::vector<float> y = run_activation(*kernels, x, act);
             doubles error;
             for (size_t i = 0; i < x.size(); i++) error.push_back((y[i] - gelu(x[i])) / fmax(0.1, fabs(x[i])));
             CHECK_NEAR(error, doubles(x.size(), 0.0), 3e-7);
@@ -93,7 +88,8 @@ TEST(gelu_stays_within_the_error_of_erf) {
 TEST(gelu_far_out_is_zero_or_the_argument) {
     const std::vector<float> x = {-1e6f, -1e4f, -50, -20, 20, 50, 1e4f, 1e6f, 0.0f, -0.0f};
     const doubles expected = map(x, [](double v) { return v < 0 ? 0 : v; });
-    for (const aq::kernel_set *kernels : kernel_sets()) CHECK_NEAR(run_gelu(*kernels, x), expected, 0);
+    for (const aq::kernel_set *kernels : kernel_sets())
+        CHECK_NEAR(run_activation(*kernels, x, aq::activation::gelu), expected, 0);
 }
 
 TEST(silu_and_quick_gelu_of_products) {
@@ -111,7 +107,7 @@ TEST(no_number_stays_none) {
     const std::vector<float> x = {NAN, -NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN};
     for (const aq::kernel_set *kernels : kernel_sets()) {
         for (float y : run_silu(*kernels, x)) CHECK(isnan(y));
-        for (float y : run_gelu(*kernels, x)) CHECK(isnan(y));
+        for (float y : run_activation(*kernels, x, aq::activation::geglu)) CHECK(isnan(y));
         for (float y : run_activation(*kernels, x, aq::activation::quick_gelu)) CHECK(isnan(y));
     }
 }

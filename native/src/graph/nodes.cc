@@ -31,6 +31,7 @@ graph::work describe(const gemm_args &args, int winograd_tile) {
             std::to_string(v.out_w) + "x" + std::to_string(v.out_h);
     double depth = (double)args.weights.cols;
     for (int64_t i = 0; i < args.term_count; i++) depth += (double)args.terms[i].weights.cols;
+    if (args.act == activation::geglu) name += ", geglu";
     if (args.term_count > 0) name += ", adapted";
     return {name, 2.0 * (double)args.rows * (double)args.weights.rows * depth};
 }
@@ -52,7 +53,9 @@ struct addends {
 // everything else is prepared here.
 ggml_tensor *multiply(graph &g, const operand &from, const product_layer &layer, const std::vector<float> &bias,
                       const window &view, const epilogue &end, const addends &beside = {}) {
-    const extent in = extent_of(from.x), out = {layer.outputs, view.out_w, view.out_h, in.images};
+    const extent in = extent_of(from.x);
+    const extent out = {end.act == activation::geglu ? layer.outputs / 2 : layer.outputs, view.out_w, view.out_h,
+                        in.images};
     // Each image has kernels of its own, or all share the layer's.
     ggml_tensor *mixed = layer.experts ? mix_experts(g, from, layer, view) : nullptr;
     const int64_t parts = mixed != nullptr ? out.images : 1;
@@ -67,8 +70,8 @@ ggml_tensor *multiply(graph &g, const operand &from, const product_layer &layer,
         const int64_t columns = layer.experts->kernels.cols;
         args.weights = {nullptr, columns * (int64_t)sizeof(float), layer.outputs, columns, storage::f32, 1, 4, nullptr};
     }
-    args.ldc = end.into != nullptr ? end.into->ne[0] : layer.outputs;
-    args.ldr = end.residual != nullptr ? end.residual->ne[0] : layer.outputs;
+    args.ldc = end.into != nullptr ? end.into->ne[0] : out.channels;
+    args.ldr = end.residual != nullptr ? end.residual->ne[0] : out.channels;
     args.bias = bias.empty() ? nullptr : bias.data();
     args.act = end.act;
     args.gain = end.gain;
@@ -258,15 +261,6 @@ ggml_tensor *attention(graph &g, ggml_tensor *q, ggml_tensor *k, ggml_tensor *v,
                              std::to_string(heads) + " heads of " + std::to_string(args.head_width);
     const double flops = 4.0 * (double)(args.batch * args.queries * args.keys) * (double)shape.channels;
     return g.node({name, flops}, shape, {q, k, v}, kernels.attention_scratch(args), run);
-}
-
-ggml_tensor *geglu(graph &g, ggml_tensor *x) {
-    extent shape = extent_of(x);
-    shape.channels /= 2;
-    const kernel_set &kernels = g.host().kernels();
-    return g.node({"geglu", 0}, shape, {x}, 0, [x, shape, &kernels](ggml_tensor *output, const worker &w) {
-        kernels.geglu({values(x), (float *)output->data, shape.pixels() * shape.images, shape.channels}, w);
-    });
 }
 
 ggml_tensor *concat(graph &g, ggml_tensor *a, ggml_tensor *b) {

@@ -7,7 +7,7 @@
 namespace aq {
 
 // What happens to each value of a product before it is written: residual + gain * act(bias + image_bias + product); and
-// where that is.
+// where that is. With activation::geglu the output has half as many channels.
 struct epilogue {
     ggml_tensor *image_bias = nullptr;  // [outputs, 1, 1, images]
     ggml_tensor *residual = nullptr;    // the output's shape; of more channels, the first are added
@@ -52,8 +52,6 @@ ggml_tensor *layer_norm(graph &g, ggml_tensor *x, const norm_layer &layer);
 
 // Heads lie side by side in the channels. Keys and values may have another number of pixels than queries.
 ggml_tensor *attention(graph &g, ggml_tensor *q, ggml_tensor *k, ggml_tensor *v, int64_t heads, bool causal);
-
-ggml_tensor *geglu(graph &g, ggml_tensor *x);
 
 // Channels of b behind those of a.
 ggml_tensor *concat(graph &g, ggml_tensor *a, ggml_tensor *b);

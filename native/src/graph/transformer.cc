@@ -40,7 +40,7 @@ ggml_tensor *transformer_block::build(graph &g, ggml_tensor *h, const reading &f
         });
     }
     return p.sum(feed_forward_unit, h, [&](ggml_tensor *residual) {
-        ggml_tensor *wide = geglu(g, linear(g, layer_norm(g, h, norm3), widen));
+        ggml_tensor *wide = linear(g, layer_norm(g, h, norm3), widen, {nullptr, nullptr, activation::geglu});
         return linear(g, wide, narrow, {nullptr, residual, activation::none});
     });
 }

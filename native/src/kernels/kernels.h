@@ -19,8 +19,9 @@ struct worker {
 };
 
 // leaky_relu is max(0.2 x, x); relu_of_sum is max(0, x) of the whole, residual included, where the others act before
-// the residual is added.
-enum class activation { none, silu, gelu, quick_gelu, relu, leaky_relu, relu_of_sum };
+// the residual is added. geglu takes the first half of the outputs times gelu of the second half (Shazeer, arXiv
+// 2002.05202), so C has half as many columns; bias is all that it goes with.
+enum class activation { none, silu, gelu, quick_gelu, relu, leaky_relu, relu_of_sum, geglu };
 
 // How rows of a matrix product are taken from images: row = (image, y, x) of the output holds the values under a
 // kernel_h x kernel_w window. {1, 1, 1, 1, 0, 0, ...} makes it an ordinary matrix of pixels.
@@ -107,13 +108,6 @@ struct layer_norm_args {
     float epsilon;
 };
 
-// y[row][c] = x[row][c] * gelu(x[row][channels + c])
-struct geglu_args {
-    const float *x;  // [rows][2 * channels]
-    float *y;        // [rows][channels]
-    int64_t rows, channels;
-};
-
 // y[i] = silu(x[i])
 struct silu_args {
     const float *x;
@@ -128,13 +122,12 @@ struct kernel_set {
     void (*gemm)(const gemm_args &, const worker &);
     // The same result for 3 x 3 windows of stride 1 with zeros around, by F(outputs x outputs, 3 x 3) with outputs 2, 4
     // or 6; for an upsampling window, which must be twice its input in size, always by F(4 x 4, 2 x 2). `residual` may
-    // not overlap `c` in either. There must be no terms.
+    // not overlap `c` in either. There must be no terms and no geglu.
     void (*winograd)(const gemm_args &, int outputs, const worker &);
     void (*attention)(const attention_args &, const worker &);
     void (*group_norm)(const group_norm_args &, const worker &);
     void (*channel_sums)(const channel_sums_args &, const worker &);
     void (*layer_norm)(const layer_norm_args &, const worker &);
-    void (*geglu)(const geglu_args &, const worker &);
     void (*silu)(const silu_args &, const worker &);
     void (*to_halves)(const halves_args &, const worker &);    // from x
     void (*from_halves)(const halves_args &, const worker &);  // to x

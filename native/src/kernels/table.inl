@@ -11,6 +11,7 @@
 #include "kernels/gemm/expand.inl"
 #include "kernels/gemm/quantised.inl"
 #include "kernels/gemm/gemm.inl"
+#include "kernels/gemm/geglu.inl"
 #include "kernels/winograd/transforms.inl"
 #include "kernels/winograd/plan.inl"
 #include "kernels/winograd/winograd.inl"
@@ -35,7 +36,6 @@ const kernel_set table = {
     group_norm,
     channel_sums,
     layer_norm,
-    geglu,
     silu,
     to_halves,
     from_halves,

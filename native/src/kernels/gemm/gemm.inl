@@ -23,7 +23,7 @@ static inline int64_t equal_blocks(int64_t total, int64_t most, int64_t step) {
 
 // Channels in one block of the sum, with all their taps.
 static inline int64_t block_channels(const gemm_args &g) {
-    if (g.channels == 0) return 0;
+    if (g.channels == 0 || g.act == activation::geglu) return g.channels;
     const int64_t most = longest_sum / taps(g);
     const int64_t step = g.weights.block > 1 ? 32 : 8;
     return equal_blocks(g.channels, most < step ? step : most, step);
@@ -36,13 +36,30 @@ static inline int64_t term_depth(const gemm_args &g) {
     return depth;
 }
 
+// Columns in one block of C; with geglu as many of each half, with the whole sum for each.
+static inline int64_t block_columns(const gemm_args &g) {
+    if (g.act != activation::geglu) return column_block;
+    const int64_t depth = g.channels * taps(g) + term_depth(g), fit = column_block * longest_sum / 2 / depth;
+    return fit < tile_columns ? tile_columns : fit / tile_columns * tile_columns;
+}
+
+// Whether tiles can read rows of A where they lie: windows of one pixel with nothing to be done to it. Narrow tiles
+// read as many rows as a whole tile has, which need not be there.
+static inline bool reads_in_place(const gemm_args &g) {
+    const window &v = g.view;
+    const bool same_pixels = v.in_h == v.out_h && v.in_w == v.out_w && v.pad_top == 0 && v.pad_left == 0;
+    return taps(g) == 1 && v.stride == 1 && v.upsample == 1 && same_pixels && g.scale == nullptr && g.term_count == 0 &&
+           g.weights.rows % tile_columns == 0;
+}
+
 struct gemm_buffers {
-    float *a;      // [row_block][lda]: windows of a block of rows
+    float *a;      // [row_block][lda]: windows of a block of rows that are not read in place
     float *b;      // panels [columns / tile_columns][depth][tile_columns]
     float *row;    // [tile_columns][ldrow]: the rows of a panel before it is transposed
     float *piece;  // [depth][tile_columns]: some channels of a panel in the order in which they are stored
     float *zeros;  // [depth]
     float *spare;  // one tile
+    float *sums;   // [row_block][2 * block of columns]: both halves of outputs before geglu
     int64_t lda, ldrow, size;
 };
 
@@ -51,8 +68,11 @@ static gemm_buffers gemm_layout(const gemm_args &g, float *scratch) {
     gemm_buffers s = {};
     scratch_space space = {scratch, 0};
     s.lda = depth + 16;  // so that rows do not fall on the same cache sets
-    s.a = space.take(row_block * s.lda);
-    s.b = space.take(round_up(column_block, tile_columns) * depth);
+    s.a = space.take(reads_in_place(g) ? 0 : row_block * s.lda);
+    const int64_t columns = round_up(block_columns(g), tile_columns);
+    const bool halves = g.act == activation::geglu;
+    s.b = space.take((halves ? 2 : 1) * columns * depth);
+    s.sums = space.take(halves ? row_block * 2 * columns : 0);
     s.ldrow = depth + 2 * longest_block + 16;
     s.row = space.take(tile_columns * s.ldrow);
     s.piece = space.take(taps(g) == 1 ? 0 : depth * tile_columns);
@@ -61,8 +81,6 @@ static gemm_buffers gemm_layout(const gemm_args &g, float *scratch) {
     s.size = space.used;
     return s;
 }
-
-static int64_t gemm_scratch(const gemm_args &g) { return gemm_layout(g, nullptr).size; }
 
 struct rectangle {
     int64_t row, row_end, column, column_end;
@@ -135,10 +153,9 @@ static void pack_panel(const stored_matrix &m, const gemm_buffers &s, int64_t ou
 // Panels of weights for `columns` outputs and `channels` input channels, k running over (tap, channel), then over the
 // first `terms` terms. A few channels at a time, so that what lies between stays in the first cache.
 static void pack_weights(const gemm_args &g, const gemm_buffers &s, int64_t column, int64_t columns, int64_t channel,
-                         int64_t channels, int64_t terms) {
+                         int64_t channels, int64_t terms, float *panel) {
     const int64_t t = taps(g), depth = channels * t + (terms > 0 ? term_depth(g) : 0);
     const int64_t piece = t == 1 ? (g.weights.block > 1 ? channels : 160) : grain(g.weights) > 32 ? channels : 32;
-    float *panel = s.b;
     for (int64_t j = 0; j < columns; j += tile_columns, panel += tile_columns * depth) {
         const int64_t outputs = smaller(tile_columns, columns - j);
         for (int64_t first = 0; first < channels; first += piece) {
@@ -210,15 +227,6 @@ static void pack_windows(const gemm_args &g, const gemm_buffers &s, int64_t row,
     }
 }
 
-// Whether tiles can read rows of A where they lie: windows of one pixel with nothing to be done to it. Narrow tiles
-// read as many rows as a whole tile has, which need not be there.
-static inline bool reads_in_place(const gemm_args &g) {
-    const window &v = g.view;
-    const bool same_pixels = v.in_h == v.out_h && v.in_w == v.out_w && v.pad_top == 0 && v.pad_left == 0;
-    return taps(g) == 1 && v.stride == 1 && v.upsample == 1 && same_pixels && g.scale == nullptr && g.term_count == 0 &&
-           g.weights.rows % tile_columns == 0;
-}
-
 static inline vf activate(vf x, activation act) {
     switch (act) {
         case activation::silu: return silu(x);
@@ -227,6 +235,7 @@ static inline vf activate(vf x, activation act) {
         case activation::relu: return max(x, set1(0.0f));
         case activation::leaky_relu: return max(x * set1(0.2f), x);
         case activation::relu_of_sum:
+        case activation::geglu:
         case activation::none: break;
     }
     return x;
@@ -277,12 +286,15 @@ static inline add_bias_and_residual tile_terms(const gemm_args &g, int64_t row, 
     return {g.bias ? g.bias + column : nullptr, g.residual ? g.residual + row * g.ldr + column : nullptr, g.ldr};
 }
 
-static void gemm(const gemm_args &g, const worker &w) {
-    // In multiply-add vectors for each k: the products, rows packed once for each column block, weights expanded once.
-    const rectangle own = own_part(g.rows, tile_rows, g.weights.rows, tile_columns, w, [](double rows, double columns) {
-        const double passes = columns > column_block ? columns / column_block : 1;
-        return rows * columns / lanes + rows * passes + 2 * columns;
-    });
+// Of a product, in multiply-add vectors for each k: the products, rows packed once for each column block, weights
+// expanded once.
+static inline double product_time(double rows, double columns) {
+    const double passes = columns > column_block ? columns / column_block : 1;
+    return rows * columns / lanes + rows * passes + 2 * columns;
+}
+
+static void plain_gemm(const gemm_args &g, const worker &w) {
+    const rectangle own = own_part(g.rows, tile_rows, g.weights.rows, tile_columns, w, product_time);
     if (own.row == own.row_end || own.column == own.column_end) return;
     const gemm_buffers s = gemm_layout(g, w.scratch);
     const bool in_place = reads_in_place(g);
@@ -298,7 +310,7 @@ static void gemm(const gemm_args &g, const worker &w) {
             const int64_t terms = last ? g.term_count : 0;
             const int64_t depth = channels * taps(g) + (last ? term_depth(g) : 0);
             const bool in_registers = last && g.act == activation::none && g.gain == 1 && g.image_bias == nullptr;
-            pack_weights(g, s, column, columns, channel, channels, terms);
+            pack_weights(g, s, column, columns, channel, channels, terms, s.b);
             for (int64_t row = own.row; row < own.row_end; row += row_block) {
                 if (w.cancel && *w.cancel) return;
                 const int64_t rows = smaller(row_block, own.row_end - row);

@@ -169,7 +169,7 @@ aq::gemm_args product_args(bench_state &s, const layer &l) {
 contender product_by(bench_state &s, const aq::gemm_args &args, int tile) {
     const aq::kernel_set &k = *s.opt.kernels;
     std::string name = args.view.kernel_h == 1 ? "gemm" : "direct";
-    if (tile > 0) name = args.view.upsample == 2 ? "F(4,2)" : "F(" + std::to_string(tile) + ",3)";
+    if (tile > 0) name = "F(" + std::to_string(tile) + (args.view.upsample == 2 ? ",2)" : ",3)");
     const int64_t scratch = tile == 0 ? k.gemm_scratch(args) : k.winograd_scratch(args, tile);
     return {name,
             [&s, &k, now = args, tile, scratch]() mutable {
@@ -228,7 +228,7 @@ struct row {
 std::vector<int> tiles_for(const bench_state &s, const layer &l, const aq::gemm_args &args) {
     std::vector<int> tiles = {aq::pick_winograd(args, AQ_CONVOLUTION_AUTO, s.opt.kernels->set)};
     if (!s.opt.all_algorithms || l.what != kind::conv || l.stride == 2) return tiles;
-    for (const int tile : l.upsample == 2 ? std::vector<int>{0, 4} : std::vector<int>{0, 2, 4, 6}) {
+    for (const int tile : l.upsample == 2 ? std::vector<int>{0, 4, 6} : std::vector<int>{0, 2, 4, 6}) {
         if (tile != tiles[0]) tiles.push_back(tile);
     }
     return tiles;

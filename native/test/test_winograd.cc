@@ -12,7 +12,7 @@ void verify(const shape &s, format stored, const extras &with, random_numbers &r
     const problem p = make(s, stored, with, random);
     for (const aq::kernel_set *kernels : kernel_sets()) {
         for (int tile : {2, 4, 6}) {
-            if (s.view.upsample == 2 && tile != 4) continue;
+            if (s.view.upsample == 2 && tile == 2) continue;
             describe_problem(kernels->name, s, stored, with, threads);
             const size_t end = strlen(context);
             snprintf(context + end, sizeof context - end, ", F(%d)", tile);

@@ -24,7 +24,7 @@ graph::work describe(const gemm_args &args, int winograd_tile) {
     const window &v = args.view;
     const std::string kernel = std::to_string(v.kernel_h) + "x" + std::to_string(v.kernel_w);
     std::string name = v.kernel_h * v.kernel_w == 1 ? "linear" : "conv " + kernel;
-    if (winograd_tile > 0) name += v.upsample == 2 ? " F(4,2)" : " F(" + std::to_string(winograd_tile) + ",3)";
+    if (winograd_tile > 0) name += " F(" + std::to_string(winograd_tile) + (v.upsample == 2 ? ",2)" : ",3)");
     if (v.upsample == 2) name += " upsampling";
     if (v.stride == 2) name += " stride 2";
     name += " " + std::to_string(args.channels) + " to " + std::to_string(args.weights.rows) + " at " +

@@ -121,8 +121,8 @@ struct kernel_set {
 
     void (*gemm)(const gemm_args &, const worker &);
     // The same result for 3 x 3 windows of stride 1 with zeros around, by F(outputs x outputs, 3 x 3) with outputs 2, 4
-    // or 6; for an upsampling window, which must be twice its input in size, always by F(4 x 4, 2 x 2). `residual` may
-    // not overlap `c` in either. There must be no terms and no geglu.
+    // or 6; for an upsampling window, which must be twice its input in size, by F(outputs x outputs, 2 x 2) with
+    // outputs 4 or 6. `residual` may not overlap `c` in either. There must be no terms and no geglu.
     void (*winograd)(const gemm_args &, int outputs, const worker &);
     void (*attention)(const attention_args &, const worker &);
     void (*group_norm)(const group_norm_args &, const worker &);

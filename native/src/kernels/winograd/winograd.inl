@@ -280,11 +280,16 @@ static winograd_part parity_part(const gemm_args &g, int y, int x) {
     return {g.view.out_h / 2, g.view.out_w / 2, y, x, 2, 1 - y, 1 - x};
 }
 
+template <class F> static void winograd_parities(const gemm_args &g, const worker &w) {
+    for (int y = 0; y < 2; y++) {
+        for (int x = 0; x < 2; x++) winograd_part_of<F>(g, parity_part(g, y, x), w);
+    }
+}
+
 static void winograd(const gemm_args &g, int outputs, const worker &w) {
     if (g.view.upsample == 2) {
-        for (int y = 0; y < 2; y++) {
-            for (int x = 0; x < 2; x++) winograd_part_of<winograd_f4k2>(g, parity_part(g, y, x), w);
-        }
+        if (outputs == 6) winograd_parities<winograd_f6k2>(g, w);
+        else winograd_parities<winograd_f4k2>(g, w);
     } else if (outputs == 2) {
         winograd_part_of<winograd_f2k3>(g, whole_part(g), w);
     } else if (outputs == 4) {
@@ -295,7 +300,11 @@ static void winograd(const gemm_args &g, int outputs, const worker &w) {
 }
 
 static int64_t winograd_scratch(const gemm_args &g, int outputs) {
-    if (g.view.upsample == 2) return winograd_plan<winograd_f4k2>(g, parity_part(g, 0, 0), nullptr).floats;
+    if (g.view.upsample == 2) {
+        const winograd_part part = parity_part(g, 0, 0);
+        if (outputs == 6) return winograd_plan<winograd_f6k2>(g, part, nullptr).floats;
+        return winograd_plan<winograd_f4k2>(g, part, nullptr).floats;
+    }
     if (outputs == 2) return winograd_plan<winograd_f2k3>(g, whole_part(g), nullptr).floats;
     if (outputs == 4) return winograd_plan<winograd_f4k3>(g, whole_part(g), nullptr).floats;
     return winograd_plan<winograd_f6k3>(g, whole_part(g), nullptr).floats;

@@ -1,5 +1,6 @@
 // Matrix products and direct convolutions against double precision. The limit, 1e-5 of the largest result, is the
-// project's: float32 sums of up to 23040 products in blocks of about 256 stay an order of magnitude below it.
+// project's: float32 sums of up to 23040 products in blocks of about 256, or whole ones of up to 1280, stay an order of
+// magnitude below it.
 #include "gemm_problem.h"
 
 using namespace test;
@@ -211,9 +212,9 @@ TEST(random_shapes_and_options) {
         with.bias = random.coin();
         with.image_bias = random.coin();
         with.residual = random.coin();
-        with.act = (activation)random.between(0, 3);
+        with.act = (activation)random.between(0, (int)activation::relu_of_sum);
         with.gap = random.between(0, 4);
-        format stored = (format)random.between(0, 4);
+        format stored = (format)random.between(0, (int)format::q4_k);
         if ((int64_t)s.channels * v.kernel_h * v.kernel_w % block_size(stored) != 0) stored = format::f16;
         verify(s, stored, with, random, pool_sizes[random.between(0, 5)]);
     }

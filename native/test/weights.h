@@ -143,7 +143,7 @@ inline weights random_weights(format f, int64_t rows, int64_t cols, random_numbe
                                                       : expand_blocks<format::q4_k>;
                 for (int64_t block = 0; block < cols; block += block_size(f), to += bytes_of_block(f)) {
                     for (int i = 0; i < bytes_of_block(f); i++) to[i] = (uint8_t)random.between(0, 255);
-                    // Halves of 1/128 to 1/16, or a hundredth of that: the largest value is about 1.
+                    // Halves of 1/128 to 1/16, a sixteenth of that for q4_K, 1/16 to 1/2 for q4_0: values of up to 8.
                     for (int i = 0; i < (f == format::q4_k ? 4 : 2); i += 2) {
                         const int exponent = random.between(f == format::q4_0 ? 11 : 8, f == format::q4_0 ? 13 : 10);
                         const int bits = (exponent - (f == format::q4_k ? 4 : 0)) << 10 | random.between(0, 1023);

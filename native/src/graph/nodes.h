@@ -7,7 +7,8 @@
 namespace aq {
 
 // What happens to each value of a product before it is written: residual + gain * act(bias + image_bias + product); and
-// where that is. With activation::geglu the output has half as many channels.
+// where that is. With activation::geglu the output has half as many channels,
+// and image_bias, residual and gain do not apply.
 struct epilogue {
     ggml_tensor *image_bias = nullptr;  // [outputs, 1, 1, images]
     ggml_tensor *residual = nullptr;    // the output's shape; of more channels, the first are added

@@ -11,7 +11,7 @@ int pick_winograd(const gemm_args &product, aq_convolution mode, isa kernels) {
     if (!fits || mode == AQ_CONVOLUTION_DIRECT) return 0;
     if (mode == AQ_CONVOLUTION_AUTO && product.channels < 16) return 0;  // too short a sum to pay for the transforms
     const int32_t side = std::min(v.out_h, v.out_w);
-    // Of an upsampling layer the tiles of one parity cover the input: F(6,2) where few of them reach beyond it.
+    // Of an upsampling layer the tiles of one parity cover the input; large ones by F(6,2), measured like those below.
     if (v.upsample == 2) return std::min(v.in_h, v.in_w) >= (kernels == isa::avx2 ? 60 : 200) ? 6 : 4;
     if (side < 3) return mode == AQ_CONVOLUTION_WINOGRAD ? 2 : 0;
     if (side <= 8) return 2;

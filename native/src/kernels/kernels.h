@@ -20,7 +20,8 @@ struct worker {
 
 // leaky_relu is max(0.2 x, x); relu_of_sum is max(0, x) of the whole, residual included, where the others act before
 // the residual is added. geglu takes the first half of the outputs times gelu of the second half (Shazeer, arXiv
-// 2002.05202), so C has half as many columns; bias is all that it goes with.
+// 2002.05202), so C has half as many columns;
+// image_bias, residual and gain do not apply.
 enum class activation { none, silu, gelu, quick_gelu, relu, leaky_relu, relu_of_sum, geglu };
 
 // How rows of a matrix product are taken from images: row = (image, y, x) of the output holds the values under a

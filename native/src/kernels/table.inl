@@ -9,7 +9,7 @@
 #include "kernels/simd/pack.inl"
 #include "kernels/gemm/tile.inl"
 #include "kernels/gemm/expand.inl"
-#include "kernels/gemm/quantised.inl"
+#include "kernels/gemm/transposed.inl"
 #include "kernels/gemm/gemm.inl"
 #include "kernels/gemm/geglu.inl"
 #include "kernels/winograd/transforms.inl"

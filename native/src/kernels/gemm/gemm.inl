@@ -10,7 +10,6 @@ namespace aq::AQ_ISA {
 
 constexpr int64_t row_block = 192, column_block = 640, longest_sum = 384;
 constexpr int64_t longest_block = 256;  // of any quantised type
-constexpr int64_t halves_ahead = 256;   // bytes of each row of stored halves that are asked for
 static_assert(row_block % tile_rows == 0, "row blocks are whole tiles");
 
 static inline int64_t taps(const gemm_args &g) { return (int64_t)g.view.kernel_h * g.view.kernel_w; }
@@ -26,7 +25,7 @@ static inline int64_t block_channels(const gemm_args &g) {
     if (g.channels == 0 || g.act == activation::geglu) return g.channels;
     const int64_t most = longest_sum / taps(g);
     const int64_t step = g.weights.block > 1 ? 32 : 8;
-    return equal_blocks(g.channels, most < step ? step : most, step);
+    return equal_blocks(g.channels, most < step ? step : most / step * step, step);
 }
 
 // What the terms add to the last block.
@@ -39,8 +38,9 @@ static inline int64_t term_depth(const gemm_args &g) {
 // Columns in one block of C; with geglu as many of each half, with the whole sum for each.
 static inline int64_t block_columns(const gemm_args &g) {
     if (g.act != activation::geglu) return column_block;
-    const int64_t depth = g.channels * taps(g) + term_depth(g), fit = column_block * longest_sum / 2 / depth;
-    return fit < tile_columns ? tile_columns : fit / tile_columns * tile_columns;
+    const int64_t depth = g.channels * taps(g) + term_depth(g);
+    const int64_t fit = smaller(column_block * longest_sum / 2 / depth, column_block) / tile_columns * tile_columns;
+    return fit < tile_columns ? tile_columns : fit;
 }
 
 // Whether tiles can read rows of A where they lie: windows of one pixel with nothing to be done to it. Narrow tiles
@@ -113,35 +113,11 @@ static rectangle own_part(int64_t rows, int64_t row_step, int64_t columns, int64
             cut(column_steps, j, across, column_step, columns), cut(column_steps, j + 1, across, column_step, columns)};
 }
 
-// Values of 16 bits of a whole panel, eight columns at a time as long as there are so many; returns how many columns.
-template <class Load>
-static inline int64_t pack_halves(const stored_matrix &m, int64_t output, int64_t first, int64_t count, float *panel,
-                                  const Load &load_lanes) {
-    int64_t k = 0;
-    if constexpr (transposes_stored) {
-        const uint8_t *from = m.data + output * m.row_bytes + 2 * first;
-        for (; k + 8 <= count; k += 8, from += 16) {
-            // A quarter of the rows each time: four times eight halves are a cache line.
-            const uint8_t *ahead = from + halves_ahead + k / 8 % 4 * (tile_columns / 4) * m.row_bytes;
-            for (int n = 0; n < tile_columns / 4; n++) prefetch(ahead + n * m.row_bytes);
-            transpose_halves(from, m.row_bytes, panel + k * tile_columns, load_lanes);
-        }
-    }
-    return k;
-}
-
 // Columns first to first + count - 1 of `outputs` rows of weights as a panel, [k][tile_columns], with zeros for the
 // rest of a panel.
 static void pack_panel(const stored_matrix &m, const gemm_buffers &s, int64_t output, int64_t outputs, int64_t first,
                        int64_t count, float *panel) {
-    int64_t k = 0;
-    if (outputs >= tile_columns && m.type == storage::f16) {
-        k = pack_halves(m, output, first, count, panel, [](const uint8_t *p) { return load_f16(p); });
-    } else if (outputs >= tile_columns && m.type == storage::bf16) {
-        k = pack_halves(m, output, first, count, panel, [](const uint8_t *p) { return load_bf16(p); });
-    } else if (outputs >= tile_columns) {
-        k = pack_quantised(m, output, first, count, panel);
-    }
+    const int64_t k = outputs >= tile_columns ? pack_transposed(m, output, first, count, panel) : 0;
     if (k == count) return;
     const float *rows[tile_columns];
     for (int64_t n = 0; n < tile_columns; n++) {
@@ -151,7 +127,8 @@ static void pack_panel(const stored_matrix &m, const gemm_buffers &s, int64_t ou
 }
 
 // Panels of weights for `columns` outputs and `channels` input channels, k running over (tap, channel), then over the
-// first `terms` terms. A few channels at a time, so that what lies between stays in the first cache.
+// first `terms` terms. A few channels at a time, so that what lies between stays in the first cache; of a linear
+// layer's quantised rows all at once, as blocks would be expanded twice where pieces part them.
 static void pack_weights(const gemm_args &g, const gemm_buffers &s, int64_t column, int64_t columns, int64_t channel,
                          int64_t channels, int64_t terms, float *panel) {
     const int64_t t = taps(g), depth = channels * t + (terms > 0 ? term_depth(g) : 0);

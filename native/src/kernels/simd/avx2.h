@@ -66,9 +66,7 @@ static inline vh low_nibbles(vh x) { return {_mm256_and_si256(x.v, _mm256_set1_e
 static inline vh high_nibbles(vh x) { return {_mm256_and_si256(_mm256_srli_epi16(x.v, 4), _mm256_set1_epi8(15))}; }
 // Each group's first eight bytes, then each group's last eight.
 static inline vh split_groups(vh x) { return {_mm256_permute4x64_epi64(x.v, _MM_SHUFFLE(3, 1, 2, 0))}; }
-// Twelve bytes of a q4_k block as its eight factors and eight offsets of six bits: of the first four bytes the lower
-// six bits are factors 0 to 3, of the next four offsets 0 to 3; the upper two belong to factors and offsets 4 to 7,
-// whose lower four bits are in the last four bytes, those of factors in the lower halves.
+// Of each group the first twelve bytes as the eight factors and eight offsets of a block of q4_k, see pack_q4_k.
 static inline vh q4_k_factors(vh x) {
     const int six = 0x3f3f3f3f, four = 0x0f0f0f0f, two = 0x30303030;
     const __m256i low = _mm256_shuffle_epi32(x.v, _MM_SHUFFLE(2, 1, 2, 0));

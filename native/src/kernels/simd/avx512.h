@@ -72,9 +72,7 @@ static inline vh high_nibbles(vh x) { return {_mm512_and_si512(_mm512_srli_epi16
 static inline vh split_groups(vh x) {
     return {_mm512_permutexvar_epi64(_mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7), x.v)};
 }
-// Twelve bytes of a q4_k block as its eight factors and eight offsets of six bits: of the first four bytes the lower
-// six bits are factors 0 to 3, of the next four offsets 0 to 3; the upper two belong to factors and offsets 4 to 7,
-// whose lower four bits are in the last four bytes, those of factors in the lower halves.
+// Of each group the first twelve bytes as the eight factors and eight offsets of a block of q4_k, see pack_q4_k.
 static inline vh q4_k_factors(vh x) {
     const int six = 0x3f3f3f3f, four = 0x0f0f0f0f, two = 0x30303030;
     const __m512i low = _mm512_shuffle_epi32(x.v, _MM_PERM_CBCA);

@@ -48,8 +48,6 @@ static inline vf load_bf16(const uint8_t *p) {
     return {vreinterpretq_f32_u32(vshll_n_u16(bits, 16))};
 }
 
-constexpr bool transposes_stored = false;  // floats do as well
-
 // to[j * stride + i] = from[i][j] for 4 x 4 values.
 static inline void transpose4x4(const float *const *from, float *to, int64_t stride) {
     const float32x4x2_t ab = vtrnq_f32(vld1q_f32(from[0]), vld1q_f32(from[1]));

@@ -88,8 +88,6 @@ static inline vf load_bf16(const uint8_t *p) {
                    from_bits(read16(p + 6) << 16)}};
 }
 
-constexpr bool transposes_stored = false;  // floats do as well
-
 // to[j * stride + i] = from[i][j] for 4 x 4 values.
 static inline void transpose4x4(const float *const *from, float *to, int64_t stride) {
     for (int j = 0; j < 4; j++) {

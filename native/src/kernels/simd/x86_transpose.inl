@@ -10,8 +10,7 @@ static inline void transpose4x4(const float *const *from, float *to, int64_t str
     _mm_storeu_ps(to + 3 * stride, d);
 }
 
-constexpr bool transposes_stored = true;
-#define AQ_TRANSPOSES_BYTES
+#define AQ_TRANSPOSES_STORED
 
 // Interleaving registers i and i + 4 rotates the number that register and place in it make by one bit, so three times
 // swap eight registers and the highest three bits of the place.

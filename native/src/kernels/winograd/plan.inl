@@ -29,10 +29,11 @@ template <class F> struct winograd_plan {
     bool keeps_filters;  // `u` has room for all groups and blocks; else for one
     int64_t tile_a, point_a, block_a, point_u, point_m;  // floats from one to the next in `a`, `u` and `products`
     float *patch;                                        // [size][pixels of a row of tiles][pixel]
-    float *a;              // [blocks][strip][points][pixel] or [blocks][points][strip][pixel]: transformed input
-    float *filters;        // [panels][channels][taps][taps][tile_columns]: of a group and a block, as they are stored
-    float *u;              // [points][panels][channels][tile_columns]: the same transformed
-    float *products;       // [points][strip][group_width]
+    float *a;         // [blocks][strip][points][pixel] or [blocks][points][strip][pixel]: transformed input
+    float *filters;   // [panels][channels][taps][taps][tile_columns]: expanded, of a group and a block if row by row,
+                      // else of some channels of a panel
+    float *u;         // [points][panels][channels][tile_columns]: the same transformed
+    float *products;  // [points][strip][group_width]
     gemm_buffers weights;  // for expanding
     int64_t floats;
 
@@ -43,7 +44,6 @@ template <class F> struct winograd_plan {
         channels = equal_blocks(g.channels, winograd_channels, 8);
         blocks = (g.channels + channels - 1) / channels;
         pixel = round_up(channels, lanes);
-        // Odd numbers of cache lines between rows and between points keep them off the same cache sets.
         const int64_t fits = strip_floats / (points * (pixel + 16) * blocks) / tile_rows * tile_rows;
         strip = fits < 2 * tile_rows ? 2 * tile_rows : smaller(fits, longest_strip);
         strip = smaller(strip, round_up(tiles, tile_rows));
@@ -54,6 +54,7 @@ template <class F> struct winograd_plan {
         tile_a = tile_by_tile ? points * pixel + 16 : pixel + 16;
         point_a = tile_by_tile ? pixel : strip * tile_a + 16;
         block_a = tile_by_tile ? strip * tile_a : points * point_a;
+        // A cache line more keeps points off the same cache sets.
         point_u = group_width * channels + 16;
         point_m = strip * group_width + 16;
 

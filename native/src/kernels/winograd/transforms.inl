@@ -159,17 +159,18 @@ struct winograd_f6k2 {
     static inline void input(const vf *d, int from, vf *t, int step) {
         const vf d0 = d[0], d1 = d[from], d2 = d[2 * from], d3 = d[3 * from];
         const vf d4 = d[4 * from], d5 = d[5 * from], d6 = d[6 * from];
-        const vf half = set1(-0.5f), four = set1(-4.0f), five = set1(-5.0f), two = set1(2.0f);
-        const vf odd1 = fma(half, d3, fma(four, d2, fma(two, d1, d4)));
-        const vf even1 = fma(half, d4, fma(four, d3, fma(two, d2, d5)));
-        const vf odd2 = fma(two, d4 - d2, d1 - d3), even2 = fma(half, d4 - d2, d5 - d3);
-        t[0] = fma(half, fma(five, d2, d4), fma(five, d3, d5)) - fma(four, d1, two * d0);
+        const vf odd1 = fma(set1(-0.5f), d3, fma(set1(-4.0f), d2, fma(set1(2.0f), d1, d4)));
+        const vf even1 = fma(set1(-0.5f), d4, fma(set1(-4.0f), d3, fma(set1(2.0f), d2, d5)));
+        const vf odd2 = fma(set1(2.0f), d4 - d2, d1 - d3), even2 = fma(set1(-0.5f), d4 - d2, d5 - d3);
+        t[0] = fma(set1(-0.5f), fma(set1(-5.0f), d2, d4), fma(set1(-5.0f), d3, d5)) -
+               fma(set1(-4.0f), d1, set1(2.0f) * d0);
         t[step] = even1 + odd1;
         t[2 * step] = even1 - odd1;
         t[3 * step] = even2 + odd2;
         t[4 * step] = even2 - odd2;
-        t[5 * step] = fma(five, d3, d5) - four * d1;
-        t[6 * step] = fma(half, fma(five, d3, d5), fma(five, d4, d6)) - fma(four, d2, two * d1);
+        t[5 * step] = fma(set1(-5.0f), d3, d5) - set1(-4.0f) * d1;
+        t[6 * step] = fma(set1(-0.5f), fma(set1(-5.0f), d3, d5), fma(set1(-5.0f), d4, d6)) -
+                      fma(set1(-4.0f), d2, set1(2.0f) * d1);
     }
 
     static inline void filter(const vf *g, int from, vf *u, int step) {
@@ -185,7 +186,8 @@ struct winograd_f6k2 {
 
     static inline void output(const vf *p, int from, vf *y, int step) {
         const vf sum1 = p[from] + p[2 * from], difference1 = p[from] - p[2 * from];
-        const vf sum2 = p[3 * from] + p[4 * from], difference2 = p[3 * from] - p[4 * from], half = p[5 * from];
+        const vf sum2 = p[3 * from] + p[4 * from], difference2 = p[3 * from] - p[4 * from],
+                 half = p[5 * from];  // of the point 1/2
         y[0] = p[0] + sum1 + sum2 + half;
         y[step] = fma(set1(2.0f), difference2, fma(set1(0.5f), half, difference1));
         y[2 * step] = fma(set1(4.0f), sum2, fma(set1(0.25f), half, sum1));

@@ -48,18 +48,18 @@ static void transform_input(const gemm_args &g, const winograd_part &part, const
                     // One column, then one row at a time, for the sake of processors with few registers.
                     vf d[size], t[size * size];
                     AQ_UNROLL
-                    for (int x = 0; x < size; x++) {
-                        const float *value = from + x * pixel + c;
+                    for (int j = 0; j < size; j++) {
+                        const float *value = from + j * pixel + c;
                         AQ_UNROLL
-                        for (int y = 0; y < size; y++, value += width * pixel) d[y] = load(value);
-                        F::input(d, 1, t + x, size);
+                        for (int k = 0; k < size; k++, value += width * pixel) d[k] = load(value);
+                        F::input(d, 1, t + j, size);
                     }
                     float *point = to + c;
                     AQ_UNROLL
-                    for (int y = 0; y < size; y++) {
-                        F::input(t + y * size, 1, d, 1);
+                    for (int k = 0; k < size; k++) {
+                        F::input(t + k * size, 1, d, 1);
                         AQ_UNROLL
-                        for (int x = 0; x < size; x++, point += point_a) store(point, d[x]);
+                        for (int j = 0; j < size; j++, point += point_a) store(point, d[j]);
                     }
                 }
             }
@@ -182,6 +182,24 @@ static inline void multiply_point(const winograd_plan<F> &plan, int64_t point, i
     }
 }
 
+// Multiplies a group of outputs and a block of channels at all points.
+template <class F>
+static void multiply_block(const winograd_plan<F> &plan, int64_t tiles, int64_t outputs, int64_t block,
+                           int64_t channels, float *u) {
+    for (int y = 0; y < F::points; y++) {
+        if (plan.row_by_row) {
+            for (int64_t n = 0; n < outputs; n += tile_columns) {
+                transform_filters<F, 1>(plan, plan.filters + n * plan.channels * 9, channels, y, u + n * plan.channels);
+            }
+        }
+        for (int x = 0; x < F::points; x++) {
+            const int64_t point = y * F::points + x;
+            multiply_point(plan, point, tiles, outputs, block, channels,
+                           u + (plan.row_by_row ? x : point) * plan.point_u);
+        }
+    }
+}
+
 // Turns the products of tiles first to last - 1 and a group of outputs into pixels.
 template <class F>
 static void transform_output(const gemm_args &g, const winograd_part &part, const winograd_plan<F> &plan, int64_t first,
@@ -220,22 +238,6 @@ static void transform_output(const gemm_args &g, const winograd_part &part, cons
     }
 }
 
-// Multiplies a group of outputs and a block of channels at all points.
-template <class F>
-static void multiply_block(const winograd_plan<F> &plan, int64_t tiles, int64_t outputs, int64_t block,
-                           int64_t channels, float *u) {
-    for (int y = 0; y < F::points; y++) {
-        for (int64_t n = 0; n < outputs && plan.row_by_row; n += tile_columns) {
-            transform_filters<F, 1>(plan, plan.filters + n * plan.channels * 9, channels, y, u + n * plan.channels);
-        }
-        for (int x = 0; x < F::points; x++) {
-            const int64_t point = y * F::points + x;
-            multiply_point(plan, point, tiles, outputs, block, channels,
-                           u + (plan.row_by_row ? x : point) * plan.point_u);
-        }
-    }
-}
-
 template <class F> static void winograd_part_of(const gemm_args &g, const winograd_part &part, const worker &w) {
     const winograd_plan<F> plan(g, part, w.scratch);
     // In multiply-add vectors for each channel: the products, tiles transformed once, filters once for each strip.
@@ -249,7 +251,7 @@ template <class F> static void winograd_part_of(const gemm_args &g, const winogr
 
     // In strips of equal size: filters are transformed anew for each, unless they are kept.
     const int64_t tiles = own.row_end - own.row, strips = (tiles + plan.strip - 1) / plan.strip;
-    const bool keeps_filters = plan.keeps_filters;
+    const bool keeps_filters = plan.keeps_filters && strips > 1;
     for (int64_t strip = 0; strip < strips; strip++) {
         const int64_t first = own.row + tiles * strip / strips, last = own.row + tiles * (strip + 1) / strips;
         if (w.cancel && *w.cancel) return;

@@ -1,10 +1,25 @@
-// Quantised weights to panels: bytes and nibbles are transposed as they are stored, then become floats. Rows expanded
-// one by one have to be transposed as floats, at four times the work.
+// Weights to panels of float32, transposed as they are stored: halves, bytes and nibbles go through registers by the
+// dozens before they become floats. Rows that are expanded first have to be transposed as floats, at several times the
+// work.
 namespace aq::AQ_ISA {
 
-#if defined(AQ_TRANSPOSES_BYTES)
+#if defined(AQ_TRANSPOSES_STORED)
 
 constexpr int64_t bytes_ahead = 256;  // of each row, that are asked for
+
+// Values of 16 bits, eight columns at a time as long as there are so many; returns how many columns.
+template <class Load>
+static inline int64_t pack_halves(const uint8_t *from, int64_t row_bytes, int64_t count, float *panel,
+                                  const Load &load_lanes) {
+    int64_t k = 0;
+    for (; k + 8 <= count; k += 8, from += 16) {
+        // A quarter of the rows each time: four times eight halves are a cache line.
+        const uint8_t *ahead = from + bytes_ahead + k / 8 % 4 * (tile_columns / 4) * row_bytes;
+        for (int n = 0; n < tile_columns / 4; n++) prefetch(ahead + n * row_bytes);
+        transpose_halves(from, row_bytes, panel + k * tile_columns, load_lanes);
+    }
+    return k;
+}
 
 // 16 bytes of the rows of a panel to 16 of its k.
 template <class Pick>
@@ -52,9 +67,13 @@ static void pack_blocks_of_32(const stored_matrix &m, const uint8_t *from, int64
     }
 }
 
-// q4_k: halves d and e, 12 bytes of factors s and offsets o (see q4_k_factors), 128 bytes. Values come in eights of 32:
-// d s q - e o; of a pair of these, 32 bytes hold the first one's q in their lower halves and the second one's in their
-// upper ones. Thirty-twos `first` to `last` - 1 of the rows of a panel whose blocks begin at `from`.
+// q4_k: halves d and e, 12 bytes, 128 bytes. Values come in eights of 32 with a factor s and an offset o of six bits
+// each: d s q - e o. Of the 12 bytes the first four hold factors 0 to 3 in their lower six bits, the next four offsets
+// 0 to 3; the upper two bits belong to factors and offsets 4 to 7, whose lower four bits are in the last four bytes,
+// those of factors in the lower halves. Of a pair of thirty-twos, 32 bytes hold the first one's q in their lower halves
+// and the second one's in their upper ones.
+//
+// Thirty-twos `first` to `last` - 1 of the rows of a panel whose blocks begin at `from`.
 static void pack_q4_k(const stored_matrix &m, const uint8_t *from, int64_t first, int64_t last, float *panel) {
     alignas(64) uint8_t factors[16 * tile_columns];
     vf d[tile_vectors] = {}, e[tile_vectors] = {};
@@ -80,19 +99,29 @@ static void pack_q4_k(const stored_matrix &m, const uint8_t *from, int64_t first
     }
 }
 
-// Columns first to first + count - 1 of the rows of a panel, [k][tile_columns], as many whole thirty-twos as that are;
-// returns how many columns.
-static int64_t pack_quantised(const stored_matrix &m, int64_t output, int64_t first, int64_t count, float *panel) {
-    if (first % 32 != 0) return 0;
+// Columns first to first + count - 1 of the rows of a panel, [k][tile_columns], from the left as many as come in whole
+// eights or, quantised, thirty-twos; returns how many columns.
+static int64_t pack_transposed(const stored_matrix &m, int64_t output, int64_t first, int64_t count, float *panel) {
     const uint8_t *from = m.data + output * m.row_bytes;
     const int64_t begin = first / 32, end = (first + count) / 32;
     switch (m.type) {
+        case storage::f16:
+            return pack_halves(from + 2 * first, m.row_bytes, count, panel,
+                               [](const uint8_t *p) { return load_f16(p); });
+        case storage::bf16:
+            return pack_halves(from + 2 * first, m.row_bytes, count, panel,
+                               [](const uint8_t *p) { return load_bf16(p); });
         case storage::q8_0:
-        case storage::q4_0: pack_blocks_of_32(m, from + begin * m.block_bytes, end - begin, panel); break;
-        case storage::q4_k: pack_q4_k(m, from, begin, end, panel); break;
+        case storage::q4_0:
+            if (first % 32 != 0) return 0;
+            pack_blocks_of_32(m, from + begin * m.block_bytes, end - begin, panel);
+            return (end - begin) * 32;
+        case storage::q4_k:
+            if (first % 32 != 0) return 0;
+            pack_q4_k(m, from, begin, end, panel);
+            return (end - begin) * 32;
         default: return 0;
     }
-    return (end - begin) * 32;
 }
 
 // How many values of a row are best expanded together.
@@ -103,7 +132,7 @@ static inline int64_t grain(const stored_matrix &m) {
 
 #else
 
-static inline int64_t pack_quantised(const stored_matrix &, int64_t, int64_t, int64_t, float *) { return 0; }
+static inline int64_t pack_transposed(const stored_matrix &, int64_t, int64_t, int64_t, float *) { return 0; }
 static inline int64_t grain(const stored_matrix &m) { return m.block; }
 
 #endif

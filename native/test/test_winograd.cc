@@ -110,6 +110,35 @@ TEST(pools_of_any_size) {
     }
 }
 
+// Strips, and with them whether filters are kept or come row by row, depend on the number of images; results do not.
+TEST(images_together_are_those_alone_to_the_bit) {
+    random_numbers random(9);
+    for (const shape &s : {same3x3(4, 29, 30, 40, 70), same3x3(4, 20, 21, 300, 250), same3x3(3, 47, 48, 170, 250),
+                           doubled(4, 20, 21, 170, 250), doubled(4, 29, 30, 40, 33)}) {
+        const problem p = make(s, format::f16, {}, random);
+        const int64_t in = (int64_t)s.view.in_h * s.view.in_w * p.g.lda, rows = p.g.rows / s.images;
+        for (const aq::kernel_set *kernels : kernel_sets()) {
+            for (int tile : {2, 4, 6}) {
+                if (s.view.upsample == 2 && tile == 2) continue;
+                describe_problem(kernels->name, s, format::f16, {}, 1);
+                const auto kernel = [&](const aq::gemm_args &g, const aq::worker &w) { kernels->winograd(g, tile, w); };
+                const auto result = [&](const aq::gemm_args &g) {
+                    return run_pool(kernel, g, &aq::gemm_args::c, output_size(g), kernels->winograd_scratch(g, tile),
+                                    1);
+                };
+                const std::vector<float> together = result(p.g);
+                for (int i = 0; i < s.images; i++) {
+                    aq::gemm_args alone = p.g;
+                    alone.a += i * in;
+                    alone.rows = rows;
+                    const std::vector<float> c = result(alone);
+                    CHECK(memcmp(c.data(), together.data() + i * rows * p.g.ldc, c.size() * sizeof(float)) == 0);
+                }
+            }
+        }
+    }
+}
+
 TEST(layer_shapes_of_the_models) {
     random_numbers random(8);
     extras with;

@@ -61,8 +61,8 @@ template <class F> struct winograd_plan {
         const int64_t groups = (g.weights.rows + winograd_outputs - 1) / winograd_outputs;
         const int64_t kept = groups * blocks * points * point_u;
         keeps_filters = tiles > strip && kept <= most_kept_floats;
-        // A row is 1 / size of the whole and stays in the second cache; that pays for a few more sums if many tiles
-        // multiply it.
+        // A row is 1 / size of the whole and stays in the second cache; that pays for reading the taps again if many
+        // tiles multiply it.
         row_by_row = !keeps_filters && strip >= short_strip;
 
         scratch_space space = {scratch, 0};

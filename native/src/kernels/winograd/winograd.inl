@@ -100,39 +100,24 @@ static void expand_filters(const gemm_args &g, const winograd_part &part, const 
     }
 }
 
-// Takes filters of a panel to `rows` rows of points from row `first`: those rows of G, times the filter, times G^T.
-// Either all rows or one.
-template <class F, int rows>
-static void transform_filters(const winograd_plan<F> &plan, const float *filters, int64_t channels, int first,
-                              float *to) {
+// Takes filters of a panel to points, G g G^T, of all rows or of one, by the same operations: whether one row at a time
+// is better depends on the number of images, but what comes out may not.
+constexpr int all_rows = -1;
+template <class F, int row>
+static void transform_filters(const winograd_plan<F> &plan, const float *filters, int64_t channels, float *to) {
     constexpr int size = F::points, r = F::taps;
     const int64_t point_u = plan.point_u;
-    vf factors[r];  // of the first row
-    for (int k = 0; k < r; k++) {
-        vf tap[r], column[size];
-        for (int i = 0; i < r; i++) tap[i] = set1(i == k ? 1.0f : 0.0f);
-        F::filter(tap, 1, column, 1);
-        factors[k] = column[first];
-    }
     for (int64_t c = 0; c < channels; c++, filters += r * r * tile_columns, to += tile_columns) {
         for (int v = 0; v < tile_vectors; v++) {
-            vf taps[r * r], t[rows * r], u[size];
+            vf taps[r * r], t[size * r], u[size];
             AQ_UNROLL
             for (int k = 0; k < r * r; k++) taps[k] = load(filters + k * tile_columns + v * lanes);
             AQ_UNROLL
-            for (int x = 0; x < r; x++) {
-                if constexpr (rows == size) {
-                    F::filter(taps + x, r, t + x, r);
-                } else {
-                    static_assert(rows == 1, "a row by its factors");
-                    t[x] = factors[0] * taps[x];
-                    AQ_UNROLL
-                    for (int k = 1; k < r; k++) t[x] = fma(factors[k], taps[k * r + x], t[x]);
-                }
-            }
+            for (int x = 0; x < r; x++) F::filter(taps + x, r, t + x, r);
             float *point = to + v * lanes;
             AQ_UNROLL
-            for (int y = 0; y < rows; y++) {
+            for (int y = 0; y < size; y++) {
+                if (row != all_rows && y != row) continue;
                 F::filter(t + y * r, 1, u, 1);
                 AQ_UNROLL
                 for (int x = 0; x < size; x++, point += point_u) store(point, u[x]);
@@ -155,7 +140,7 @@ static void prepare_filters(const gemm_args &g, const winograd_part &part, const
             if (plan.row_by_row) filters += n * plan.channels * 9 + c * F::taps * F::taps * tile_columns;
             expand_filters<F>(g, part, plan, output + n, outputs - n, channel + c, count, filters);
             if (plan.row_by_row) continue;
-            transform_filters<F, F::points>(plan, filters, count, 0, u + n * plan.channels + c * tile_columns);
+            transform_filters<F, all_rows>(plan, filters, count, u + n * plan.channels + c * tile_columns);
         }
     }
 }
@@ -182,21 +167,20 @@ static inline void multiply_point(const winograd_plan<F> &plan, int64_t point, i
     }
 }
 
-// Multiplies a group of outputs and a block of channels at all points.
-template <class F>
-static void multiply_block(const winograd_plan<F> &plan, int64_t tiles, int64_t outputs, int64_t block,
-                           int64_t channels, float *u) {
-    for (int y = 0; y < F::points; y++) {
-        if (plan.row_by_row) {
-            for (int64_t n = 0; n < outputs; n += tile_columns) {
-                transform_filters<F, 1>(plan, plan.filters + n * plan.channels * 9, channels, y, u + n * plan.channels);
-            }
+// Multiplies a group of outputs and a block of channels at the points of a row and of those behind it.
+template <class F, int row = 0>
+static void multiply_rows(const winograd_plan<F> &plan, int64_t tiles, int64_t outputs, int64_t block, int64_t channels,
+                          float *u) {
+    if constexpr (row < F::points) {
+        for (int64_t n = 0; n < outputs && plan.row_by_row; n += tile_columns) {
+            transform_filters<F, row>(plan, plan.filters + n * plan.channels * 9, channels, u + n * plan.channels);
         }
         for (int x = 0; x < F::points; x++) {
-            const int64_t point = y * F::points + x;
+            const int64_t point = row * F::points + x;
             multiply_point(plan, point, tiles, outputs, block, channels,
                            u + (plan.row_by_row ? x : point) * plan.point_u);
         }
+        multiply_rows<F, row + 1>(plan, tiles, outputs, block, channels, u);
     }
 }
 
@@ -267,7 +251,7 @@ template <class F> static void winograd_part_of(const gemm_args &g, const winogr
                 if (strip == 0 || !keeps_filters) {
                     prepare_filters<F>(g, part, plan, output, outputs, channel, channels, u);
                 }
-                multiply_block(plan, last - first, outputs, block, channels, u);
+                multiply_rows<F>(plan, last - first, outputs, block, channels, u);
             }
             transform_output<F>(g, part, plan, first, last, output, outputs);
         }

@@ -94,11 +94,9 @@ TEST(upsampling) {
     }
     verify(doubled(3, 24, 17, 33, 35), format::f16, {}, random);
     verify(doubled(1, 6, 5, 300, 40), format::f16, {}, random);
-    for (int threads : {1, 3}) {  // several strips
-        verify(doubled(1, 62, 61, 20, 45), format::f16, {}, random, threads);
-        verify(doubled(1, 44, 45, 256, 70), format::f16, {}, random, threads);
-        verify(doubled(1, 44, 45, 256, 70), format::q4_k, {}, random, threads);
-    }
+    // Several strips, two blocks of channels.
+    verify(doubled(1, 62, 61, 9, 33), format::f16, {}, random, 3);
+    verify(doubled(1, 44, 45, 256, 40), format::q4_k, {}, random);
 }
 
 TEST(pools_of_any_size) {
@@ -113,8 +111,7 @@ TEST(pools_of_any_size) {
 // Strips, and with them whether filters are kept or come row by row, depend on the number of images; results do not.
 TEST(images_together_are_those_alone_to_the_bit) {
     random_numbers random(9);
-    for (const shape &s : {same3x3(4, 29, 30, 40, 70), same3x3(4, 20, 21, 300, 250), same3x3(3, 47, 48, 170, 250),
-                           doubled(4, 20, 21, 170, 250), doubled(4, 29, 30, 40, 33)}) {
+    for (const shape &s : {same3x3(4, 20, 21, 40, 33), doubled(4, 20, 21, 40, 33)}) {
         const problem p = make(s, format::f16, {}, random);
         const int64_t in = (int64_t)s.view.in_h * s.view.in_w * p.g.lda, rows = p.g.rows / s.images;
         for (const aq::kernel_set *kernels : kernel_sets()) {

@@ -18,6 +18,8 @@ struct winograd_part {
     int64_t pad_top, pad_left;
 };
 
+namespace {  // so that no other object shares the constructor
+
 template <class F> struct winograd_plan {
     static constexpr int64_t m = F::outputs, size = F::points, points = size * size;
 
@@ -79,5 +81,7 @@ template <class F> struct winograd_plan {
         floats = space.used;
     }
 };
+
+}  // namespace
 
 }  // namespace aq::AQ_ISA

@@ -24,7 +24,7 @@ group_problem make_group(int images, int pixels, int channels, int groups, rando
     for (float &x : p.x) x += (float)s.mean;
     p.weight = random.values(channels);
     p.bias = random.values(channels);
-    p.args = {p.x.data(), nullptr, p.weight.data(), p.bias.data(), images, pixels, channels, groups, 1e-5f, nullptr};
+    p.args = {p.x.data(), nullptr, p.weight.data(), p.bias.data(), images, pixels, channels, groups, 1e-5f, nullptr, 0};
     return p;
 }
 
@@ -109,6 +109,23 @@ TEST(group_norm_pools_of_any_size) {
         verify(make_group(1, 50, 320, 32, random), threads);
         verify(make_group(3, 21, 35, 5, random), threads);
         verify(make_group(1, 9, 6, 2, random), threads);
+    }
+}
+
+TEST(group_norm_from_sums_over_parts) {
+    random_numbers random(7);
+    for (int parts : {1, 3, 20}) {
+        group_problem p = make_group(2, 60, 35, 5, random);
+        std::vector<double> sums((size_t)(2 * parts * 2 * 35));
+        for (size_t i = 0; i < p.x.size(); i++) {
+            const size_t channel = i % 35, pixel = i / 35 % 60, image = i / 35 / 60;
+            double *part = sums.data() + (image * (size_t)parts + pixel % (size_t)parts) * 2 * 35;
+            part[channel] += p.x[i];
+            part[35 + channel] += (double)p.x[i] * p.x[i];
+        }
+        p.args.sums = sums.data();
+        p.args.parts = parts;
+        for (int threads : {1, 3}) verify(p, threads);
     }
 }
 

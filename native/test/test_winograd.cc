@@ -68,6 +68,7 @@ TEST(weights_of_every_type) {
 TEST(both_sides_of_the_product) {
     random_numbers random(5);
     for (int bits = 0; bits < 32; bits++) {
+        const int outputs = bits % 3 == 0 ? 48 : 21;  // whole vectors or not
         extras with;
         with.bias = (bits & 1) != 0;
         with.image_bias = (bits & 2) != 0;
@@ -75,8 +76,8 @@ TEST(both_sides_of_the_product) {
         with.norm = (bits & 8) != 0;
         with.silu = (bits & 16) != 0;
         with.gap = bits % 3;
-        verify(same3x3(2, 7, 9, 20, 21), format::f16, with, random);
-        verify(doubled(2, 4, 5, 20, 21), format::f16, with, random);
+        verify(same3x3(2, 7, 9, 20, outputs), format::f16, with, random);
+        verify(doubled(2, 4, 5, 20, outputs), format::f16, with, random);
     }
     extras with;
     for (activation act : {activation::silu, activation::gelu, activation::quick_gelu, activation::relu,
@@ -84,6 +85,45 @@ TEST(both_sides_of_the_product) {
         with.act = act;
         with.gain = act == activation::leaky_relu ? 0.2f : 1;
         verify(same3x3(1, 7, 9, 20, 21), format::f16, with, random);
+    }
+}
+
+// Whatever the tiles are, their sums together are those of the picture, and each is there once.
+TEST(sums_over_tiles) {
+    random_numbers random(10);
+    extras with;
+    with.bias = with.residual = true;
+    for (int outputs : {21, 48}) {
+        for (const shape &s : {same3x3(2, 13, 15, 20, outputs), doubled(2, 7, 8, 20, outputs)}) {
+            const problem p = make(s, format::f16, with, random);
+            const size_t pixels = (size_t)(s.view.out_h * s.view.out_w), width = (size_t)outputs;
+            for (const aq::kernel_set *kernels : kernel_sets()) {
+                for (int tile : {2, 4, 6}) {
+                    if (s.view.upsample == 2 && tile == 2) continue;
+                    describe_problem(kernels->name, s, format::f16, with, 2);
+                    const size_t tiles = (size_t)aq::winograd_tiles(s.view, tile);
+                    std::vector<double> sums(2 * tiles * 2 * width, NAN), found(2 * 2 * width), expected(2 * 2 * width);
+                    aq::gemm_args g = p.g;
+                    g.sums = sums.data();
+                    const auto kernel = [&](const aq::gemm_args &a, const aq::worker &w) {
+                        kernels->winograd(a, tile, w);
+                    };
+                    const std::vector<float> c =
+                        run_pool(kernel, g, &aq::gemm_args::c, output_size(g), kernels->winograd_scratch(g, tile), 2);
+                    for (size_t i = 0; i < sums.size(); i++) {
+                        found[i / (tiles * 2 * width) * 2 * width + i % (2 * width)] += sums[i];
+                    }
+                    for (size_t i = 0; i < c.size(); i++) {
+                        double *sum = expected.data() + i / (pixels * width) * 2 * width + i % width;
+                        sum[0] += c[i];
+                        sum[width] += (double)c[i] * c[i];
+                    }
+                    // Float32 sums of up to 36 distances, each rounded.
+                    const double limit = 36 * ldexp(1, -24) * (double)pixels;
+                    for (size_t i = 0; i < found.size(); i++) CHECK(fabs(found[i] - expected[i]) <= limit);
+                }
+            }
+        }
     }
 }
 

@@ -77,6 +77,17 @@ ggml_tensor *graph::space(const extent &shape) {
     return node({"space", 0}, shape, {}, 0, [](ggml_tensor *, const worker &) {});
 }
 
+ggml_tensor *graph::beside(ggml_tensor *output, const extent &shape) {
+    const auto writer =
+        std::find_if(steps_.begin(), steps_.end(), [output](const auto &s) { return s->output == output; });
+    const scope as_its(*this, (*writer)->unit);
+    const auto place = writer - steps_.begin();
+    ggml_tensor *memory = space(shape);
+    std::rotate(steps_.begin() + place, steps_.end() - 1, steps_.end());
+    *std::find(std::begin(output->src), std::end(output->src), nullptr) = memory;
+    return memory;
+}
+
 ggml_tensor *graph::part(work what, ggml_tensor *whole, std::initializer_list<ggml_tensor *> sources, int64_t scratch,
                          operation run) {
     step *s = enrol(std::move(what), scratch, std::move(run));

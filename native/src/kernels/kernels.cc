@@ -44,4 +44,9 @@ const kernel_set &best_kernels() {
     return portable::table;
 }
 
+int64_t winograd_tiles(const window &view, int outputs) {
+    const int64_t step = (int64_t)view.upsample * outputs, parities = (int64_t)view.upsample * view.upsample;
+    return parities * ((view.out_h + step - 1) / step) * ((view.out_w + step - 1) / step);
+}
+
 }  // namespace aq

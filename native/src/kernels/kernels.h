@@ -62,7 +62,13 @@ struct gemm_args {
     int64_t ldr;
     activation act;
     float gain = 1;
+    // Of Winograd, or NULL: what is written and its squares, summed over the pixels of each tile,
+    // [images][winograd_tiles][2][outputs], for a GroupNorm of it.
+    double *sums = nullptr;
 };
+
+// Tiles of one image in a convolution by `winograd` below.
+int64_t winograd_tiles(const window &view, int outputs);
 
 // out[b][i][h*d..] = sum_j softmax_j(q[b][i] . k[b][j] / sqrt(d)) v[b][j], head by head, with a running softmax over
 // blocks of keys (Milakov and Gimelshein, arXiv 1805.02867; Dao et al., arXiv 2205.14135).
@@ -81,7 +87,8 @@ struct group_norm_args {
     const float *weight, *bias;
     int64_t images, pixels, channels, groups;
     float epsilon;
-    const double *sums;  // of x by channel_sums, [images][2][channels], or NULL: taken here
+    const double *sums;  // of parts of x and of its squares, [images][parts][2][channels], or NULL: taken here
+    int64_t parts;       // 0 without sums
 };
 
 // Adds the values and the squares of each channel over all pixels, so that an image can come in parts.

@@ -12,6 +12,7 @@
 #include "kernels/gemm/transposed.inl"
 #include "kernels/gemm/gemm.inl"
 #include "kernels/gemm/geglu.inl"
+#include "kernels/norm/run_sums.inl"
 #include "kernels/winograd/transforms.inl"
 #include "kernels/winograd/plan.inl"
 #include "kernels/winograd/winograd.inl"

@@ -143,6 +143,7 @@ vae::built vae::build_decoder(const aq_vae_call &call) {
     built b;
     b.nodes = std::make_unique<graph>(*host);
     graph &g = *b.nodes;
+    g.take_sums_while_writing();
     b.input = g.input({latent_channels(), call.width, call.height, call.batch});
     ggml_tensor *x = build_start(g, h, b.input);
     for (const level &l : h.levels) {
@@ -158,6 +159,7 @@ vae::built vae::build_encoder(const aq_vae_call &call) {
     built b;
     b.nodes = std::make_unique<graph>(*host);
     graph &g = *b.nodes;
+    g.take_sums_while_writing();
     b.input = g.input({h.conv_in.inputs, call.width * factor(), call.height * factor(), call.batch});
     ggml_tensor *x = conv(g, b.input, h.conv_in);
     for (const level &l : h.levels) {

@@ -9,7 +9,8 @@ constexpr int64_t key_floats = 128 * 1024;                                      
 
 struct attention_buffers {
     int64_t query_block, key_block;
-    float *keys, *values;    // [key_block][width], copied so that they lie close together
+    float *keys;             // [key_block][width], copied so that they lie close together
+    float *values;           // tiles of [key_block][a tile's share of the width]
     float *scores;           // [key_block][tile_columns], of one panel of queries; then the softmax numerators
     float *queries;          // panels [query_block / tile_columns][width][tile_columns], times log2(e) / sqrt(width)
     float *sums;             // the same shape: numerators times values
@@ -26,7 +27,7 @@ static attention_buffers attention_layout(const attention_args &t, float *scratc
     s.key_block = smaller(key_floats / t.head_width / tile_rows * tile_rows, most_keys);
     if (s.key_block < fewest_keys) s.key_block = fewest_keys;
     s.keys = space.take(s.key_block * t.head_width);
-    s.values = space.take(s.key_block * t.head_width);
+    s.values = space.take(s.key_block * t.head_width + lanes);
     s.scores = space.take(s.key_block * tile_columns);
     s.queries = space.take(s.query_block * t.head_width);
     s.sums = space.take(s.query_block * t.head_width);
@@ -148,6 +149,21 @@ static void store_across(const float *panel, int64_t width, int64_t rows, float 
     }
 }
 
+// Values of a block of keys, those of each tile in the order in which it reads them: it takes few of a row, and would
+// touch a cache line for each.
+static void pack_values(const float *v, int64_t stride, int64_t keys, int64_t width, float *to) {
+    for (int64_t c = 0, height, rest = tiles_of(width); rest > 0; c += height, rest--) {
+        height = (width - c) / rest;
+        const bool whole = height <= lanes && c + lanes <= width;  // what a vector has too much, the next one covers
+        for (int64_t j = 0; j < keys; j++, to += height) {
+            const float *from = v + j * stride + c;
+            if (whole) store(to, load(from));
+            else
+                for (int64_t i = 0; i < height; i++) to[i] = from[i];
+        }
+    }
+}
+
 // One block of queries of one head against all its keys.
 static void attend(const attention_args &t, const attention_buffers &s, const volatile int32_t *cancel, int64_t batch,
                    int64_t head, int64_t first_query, int64_t queries) {
@@ -178,8 +194,8 @@ static void attend(const attention_args &t, const attention_buffers &s, const vo
         const int64_t keys = smaller(s.key_block, last_key - first);
         for (int64_t j = 0; j < keys; j++) {
             memcpy(s.keys + j * width, k + (first + j) * stride, (size_t)width * sizeof(float));
-            memcpy(s.values + j * width, v + (first + j) * stride, (size_t)width * sizeof(float));
         }
+        pack_values(v + first * stride, stride, keys, width, s.values);
         for (int64_t i = 0; i < padded; i += tile_columns) {
             if (cancel && *cancel) return;
             if (t.causal && first >= first_query + i + tile_columns) continue;  // all keys come later
@@ -189,8 +205,8 @@ static void attend(const attention_args &t, const attention_buffers &s, const vo
             softmax_panel(s.scores, keys, width, sums, s.highest + i, s.total + i);
             for (int64_t c = 0, height, rest = tiles_of(width); rest > 0; c += height, rest--) {
                 height = (width - c) / rest;
-                multiply_low_tile<left::by_depth>(height, keys, s.values + c, width, s.scores, sums + c * tile_columns,
-                                                  tile_columns, true);
+                multiply_low_tile<left::by_depth>(height, keys, s.values + c * keys, height, s.scores,
+                                                  sums + c * tile_columns, tile_columns, true);
             }
         }
     }

@@ -155,23 +155,29 @@ static void pack_weights(const gemm_args &g, const gemm_buffers &s, int64_t colu
     }
 }
 
-// Some channels of one pixel of the input, as the product sees them.
-static inline void read_pixel(const gemm_args &g, int64_t image, int64_t pixel, int64_t channel, int64_t channels,
-                              float *to) {
+// Some channels of pixels side by side in the input, as the product sees them, `step` floats from one to the next.
+static inline void read_pixels(const gemm_args &g, int64_t image, int64_t pixel, int64_t pixels, int64_t channel,
+                               int64_t channels, float *to, int64_t step) {
     const float *from = g.a + (image * g.view.in_h * g.view.in_w + pixel) * g.lda + channel;
-    if (g.scale == nullptr) {
-        memcpy(to, from, (size_t)channels * sizeof(float));
-        return;
-    }
     const float *scale = g.scale + image * g.channels + channel, *offset = g.offset + image * g.channels + channel;
-    for (int64_t c = 0; c < channels; c += lanes) {
-        const int64_t n = smaller(lanes, channels - c);
-        const auto read = [&](const float *p) { return n == lanes ? load(p + c) : load_part(p + c, n); };
-        prefetch(from + c + 4 * g.lda);
-        vf x = fma(read(from), read(scale), read(offset));
-        if (g.silu) x = silu(x);
-        if (n == lanes) store(to + c, x);
-        else store_part(to + c, x, n);
+    // Copies: what is stored might change the originals, for all that a compiler knows.
+    const bool plain = g.scale == nullptr, with_silu = g.silu;
+    const int64_t stride = g.lda, whole = channels / lanes * lanes, rest = channels - whole;
+    for (const float *end = from + pixels * stride; from < end; from += stride, to += step) {
+        if (plain) {
+            memcpy(to, from, (size_t)channels * sizeof(float));
+            continue;
+        }
+        for (int64_t c = 0; c < whole; c += lanes) {
+            prefetch(from + c + 4 * stride);
+            const vf x = fma(load(from + c), load(scale + c), load(offset + c));
+            store(to + c, with_silu ? silu(x) : x);
+        }
+        if (rest > 0) {
+            const vf x =
+                fma(load_part(from + whole, rest), load_part(scale + whole, rest), load_part(offset + whole, rest));
+            store_part(to + whole, with_silu ? silu(x) : x, rest);
+        }
     }
 }
 
@@ -192,7 +198,7 @@ static void pack_windows(const gemm_args &g, const gemm_buffers &s, int64_t row,
                 if (y < 0 || y >= bound_h || x < 0 || x >= bound_w) {
                     memset(to, 0, (size_t)channels * sizeof(float));
                 } else {
-                    read_pixel(g, image, (y >> shift) * v.in_w + (x >> shift), channel, channels, to);
+                    read_pixels(g, image, (y >> shift) * v.in_w + (x >> shift), 1, channel, channels, to, channels);
                 }
             }
         }
@@ -218,9 +224,10 @@ static inline vf activate(vf x, activation act) {
     return x;
 }
 
-// Bias, activation, gain and residual on up to one vector of finished sums, on their way to row `row` of C.
-static inline void finish_vector(const gemm_args &g, int64_t row, int64_t image, int64_t column, int64_t count,
-                                 vf sum) {
+// Bias, activation, gain and residual on up to one vector of finished sums, on their way to row `row` of C; returns
+// what is written.
+__attribute__((noinline)) static vf finish_vector(const gemm_args &g, int64_t row, int64_t image, int64_t column,
+                                                  int64_t count, vf sum) {
     const bool whole = count == lanes;
     const auto read = [&](const float *p) { return whole ? load(p) : load_part(p, count); };
     if (g.bias) sum = sum + read(g.bias + column);
@@ -232,6 +239,7 @@ static inline void finish_vector(const gemm_args &g, int64_t row, int64_t image,
     float *to = g.c + row * g.ldc + column;
     if (whole) store(to, sum);
     else store_part(to, sum, count);
+    return sum;
 }
 
 // The same for a part of C whose sums already lie there, while it is still in the cache.

@@ -2,36 +2,20 @@ namespace aq::AQ_ISA {
 
 static int64_t group_norm_scratch(const group_norm_args &g) { return 4 * round_up(g.channels, 16); }
 
-// Adds the values and squares of one run of pixels to the sums of each channel. Within the run float32 sums go around
-// its first pixel and the run is short, so they keep their digits whatever the mean is.
-static inline void add_moments(const float *x, int64_t stride, int64_t pixels, int64_t channels, double *sum,
-                               double *square) {
-    for (int64_t c = 0; c < channels; c += lanes) {
-        const int64_t n = smaller(lanes, channels - c);
-        const auto read = [&](const float *p) { return n == lanes ? load(p) : load_part(p, n); };
-        const vf base = read(x + c);
-        vf s = set1(0.0f), q = set1(0.0f);
-        for (int64_t i = 1; i < pixels; i++) {
-            const vf d = read(x + i * stride + c) - base;
-            s = s + d;
-            q = fma(d, d, q);
-        }
-        float lane_b[lanes], lane_s[lanes], lane_q[lanes];
-        store(lane_b, base);
-        store(lane_s, s);
-        store(lane_q, q);
-        for (int64_t i = 0; i < n; i++) {
-            const double away = lane_s[i], moved = (double)pixels * lane_b[i];
-            sum[c + i] += moved + away;
-            square[c + i] += lane_q[i] + lane_b[i] * (moved + 2 * away);
-        }
-    }
-}
-
+// Adds the values and squares of pixels to the sums of each channel.
 static void add_pixels(const float *x, int64_t stride, int64_t pixels, int64_t channels, double *sum, double *square) {
     constexpr int64_t run = 64;
-    for (int64_t p = 0; p < pixels; p += run) {
-        add_moments(x + p * stride, stride, smaller(run, pixels - p), channels, sum, square);
+    for (int64_t p = 0; p < pixels; p += run, x += run * stride) {
+        const int64_t count = smaller(run, pixels - p);
+        for (int64_t c = 0; c < channels; c += lanes) {
+            const int64_t n = smaller(lanes, channels - c);
+            const auto read = [&](int64_t i) {
+                return n == lanes ? load(x + i * stride + c) : load_part(x + i * stride + c, n);
+            };
+            run_sums sums = start_run(read(0));
+            for (int64_t i = 1; i < count; i++) add_to_run(sums, read(i));
+            add_run(sums, count, n, sum + c, square + c);
+        }
     }
 }
 
@@ -59,13 +43,15 @@ static void group_norm(const group_norm_args &g, const worker &w) {
         float *scale = g.factors + image * g.channels + begin, *offset = scale + g.images * g.channels;
         item += groups;
 
-        const double *sum = own, *square = own + padded;
-        if (g.sums != nullptr) {
-            sum = g.sums + image * 2 * g.channels + begin;
-            square = sum + g.channels;
-        } else {
-            for (int64_t c = 0; c < channels; c++) own[c] = own[padded + c] = 0;
-            add_pixels(x, g.channels, g.pixels, channels, own, own + padded);
+        double *sum = own, *square = own + padded;
+        for (int64_t c = 0; c < channels; c++) sum[c] = square[c] = 0;
+        if (g.sums == nullptr) add_pixels(x, g.channels, g.pixels, channels, sum, square);
+        for (int64_t part = 0; part < g.parts; part++) {
+            const double *values = g.sums + (image * g.parts + part) * 2 * g.channels + begin;
+            for (int64_t c = 0; c < channels; c++) {
+                sum[c] += values[c];
+                square[c] += values[g.channels + c];
+            }
         }
         for (int64_t group = 0; group < groups; group++) {
             const int64_t c0 = group * width;

@@ -5,6 +5,7 @@ constexpr int64_t winograd_channels = 160;                                 // of
 constexpr int64_t winograd_outputs = 32;                                   // of a group
 constexpr int64_t longest_strip = 132 / tile_rows * tile_rows;             // tiles
 constexpr int64_t short_strip = 48;                                        // tiles
+constexpr int64_t patch_tiles = 16;                                        // read at once, to stay in the cache
 constexpr int64_t strip_floats = 3 * 1024 * 1024;                          // of a strip's transformed input
 constexpr int64_t filter_channels = 16;                                    // expanded at once, if no block holds more
 constexpr int64_t most_kept_floats = 9 * 256 * 1024;                       // of transformed filters
@@ -30,7 +31,7 @@ template <class F> struct winograd_plan {
     bool row_by_row;     // `u` has room for one row of points, and filters are taken there just before it is multiplied
     bool keeps_filters;  // `u` has room for all groups and blocks; else for one
     int64_t tile_a, point_a, block_a, point_u, point_m;  // floats from one to the next in `a`, `u` and `products`
-    float *patch;                                        // [size][pixels of a row of tiles][pixel]
+    float *patch;                                        // [size][pixels of the tiles][pixel]
     float *a;         // [blocks][strip][points][pixel] or [blocks][points][strip][pixel]: transformed input
     float *filters;   // [panels][channels][taps][taps][tile_columns]: expanded, of a group and a block if row by row,
                       // else of some channels of a panel
@@ -68,7 +69,7 @@ template <class F> struct winograd_plan {
         row_by_row = !keeps_filters && strip >= short_strip;
 
         scratch_space space = {scratch, 0};
-        patch = space.take(size * ((tiles_across - 1) * m + size) * pixel);
+        patch = space.take(size * ((smaller(tiles_across, patch_tiles) - 1) * m + size) * pixel);
         a = space.take(blocks * block_a);
         filters = space.take(group_width * channels * 9);
         u = space.take(keeps_filters ? kept : (row_by_row ? size : points) * point_u);

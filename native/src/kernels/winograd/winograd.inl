@@ -15,15 +15,20 @@ static void fill_patch(const gemm_args &g, const winograd_part &part, const wino
                        int64_t tile_y, int64_t first, int64_t last, int64_t channel, int64_t channels) {
     const int64_t width = (last - first - 1) * F::outputs + F::points;
     const int64_t top = tile_y * F::outputs - part.pad_top, left = first * F::outputs - part.pad_left;
+    const int64_t begin = left < 0 ? 0 : left, end = smaller(left + width, g.view.in_w);  // inside the image
+    const auto clear = [&](float *to, int64_t pixels) {
+        if (pixels > 0) memset(to, 0, (size_t)(pixels * plan.pixel) * sizeof(float));
+    };
     float *to = plan.patch;
-    for (int64_t y = top; y < top + F::points; y++) {
-        for (int64_t x = left; x < left + width; x++, to += plan.pixel) {
-            if (y < 0 || y >= g.view.in_h || x < 0 || x >= g.view.in_w) {
-                memset(to, 0, (size_t)channels * sizeof(float));
-            } else {
-                read_pixel(g, image, y * g.view.in_w + x, channel, channels, to);
-            }
+    for (int64_t y = top; y < top + F::points; y++, to += width * plan.pixel) {
+        if (y < 0 || y >= g.view.in_h || begin >= end) {
+            clear(to, width);
+            continue;
         }
+        clear(to, begin - left);
+        read_pixels(g, image, y * g.view.in_w + begin, end - begin, channel, channels, to + (begin - left) * plan.pixel,
+                    plan.pixel);
+        clear(to + (end - left) * plan.pixel, left + width - end);
     }
 }
 
@@ -32,11 +37,12 @@ template <class F>
 static void transform_input(const gemm_args &g, const winograd_part &part, const winograd_plan<F> &plan, int64_t first,
                             int64_t last) {
     constexpr int size = F::points;
-    // Copies: what is stored might change those of the plan, for all that a compiler knows.
-    const int64_t point_a = plan.point_a, pixel = plan.pixel;
+    // Copies: what is stored might change the originals, for all that a compiler knows.
+    const int64_t point_a = plan.point_a, tile_a = plan.tile_a, pixel = plan.pixel;
     for (int64_t tile = first; tile < last;) {
         const int64_t row = tile / plan.tiles_across, x = tile % plan.tiles_across;
-        const int64_t end = smaller(plan.tiles_across, x + last - tile), width = (end - x - 1) * F::outputs + size;
+        const int64_t end = smaller(smaller(plan.tiles_across, x + patch_tiles), x + last - tile),
+                      width = (end - x - 1) * F::outputs + size;
         for (int64_t block = 0; block < plan.blocks; block++) {
             const int64_t channel = block * plan.channels;
             const int64_t channels = smaller(plan.channels, g.channels - channel);
@@ -59,7 +65,10 @@ static void transform_input(const gemm_args &g, const winograd_part &part, const
                     for (int k = 0; k < size; k++) {
                         F::input(t + k * size, 1, d, 1);
                         AQ_UNROLL
-                        for (int j = 0; j < size; j++, point += point_a) store(point, d[j]);
+                        for (int j = 0; j < size; j++, point += point_a) {
+                            store(point, d[j]);
+                            prefetch(point + tile_a);  // where the next tile goes, or any place
+                        }
                     }
                 }
             }
@@ -184,40 +193,66 @@ static void multiply_rows(const winograd_plan<F> &plan, int64_t tiles, int64_t o
     }
 }
 
-// Turns the products of tiles first to last - 1 and a group of outputs into pixels.
+// Turns the products of tiles first to last - 1 and a group of outputs into pixels, and leaves their sums.
 template <class F>
-static void transform_output(const gemm_args &g, const winograd_part &part, const winograd_plan<F> &plan, int64_t first,
-                             int64_t last, int64_t output, int64_t outputs) {
+static void transform_output(const gemm_args &args, const winograd_part &part, const winograd_plan<F> &plan,
+                             int64_t first, int64_t last, int64_t output, int64_t outputs) {
     constexpr int size = F::points, m = F::outputs;
-    const int64_t point_m = plan.point_m;
+    // Copies: what is stored might change the originals, for all that a compiler knows.
+    const gemm_args g = args;
+    const int64_t point_m = plan.point_m, in_image = plan.tiles_down * plan.tiles_across;
+    const int64_t right = part.step, down = part.step * (int64_t)g.view.out_w;  // pixels from one to the next
+    const bool plain = g.act == activation::none && g.gain == 1 && outputs % lanes == 0;
     for (int64_t tile = first; tile < last; tile++) {
         const int64_t row = tile / plan.tiles_across, image = row / plan.tiles_down;
         const int64_t top = row % plan.tiles_down * m, left = tile % plan.tiles_across * m;
         const int64_t height = smaller(m, part.out_h - top), width = smaller(m, part.out_w - left);
+        const int64_t corner =
+            (image * g.view.out_h + part.first_y) * g.view.out_w + part.first_x + top * down + left * right;
         for (int64_t n = 0; n < outputs; n += lanes) {
             const float *from = plan.products + (tile - first) * group_width + n;
-            vf p[size], t[size * m], y[m * m];
+            vf p[size], t[size * m], y[m];
             AQ_UNROLL
             for (int i = 0; i < size; i++) {
                 AQ_UNROLL
                 for (int k = 0; k < size; k++, from += point_m) p[k] = load(from);
                 F::output(p, 1, t + i * m, 1);
             }
-            AQ_UNROLL
-            for (int k = 0; k < m; k++) F::output(t + k, m, y + k, m);
 
             const int64_t column = output + n, count = smaller(lanes, outputs - n);
-            for (int64_t i = 0; i < height; i++) {
-                const int64_t out_y = part.first_y + (top + i) * part.step;
-                for (int64_t j = 0; j < width; j++) {
-                    const int64_t out_x = part.first_x + (left + j) * part.step;
-                    const int64_t pixel = (image * g.view.out_h + out_y) * g.view.out_w + out_x;
-                    const int64_t next = pixel + m * part.step;  // the same place of the tile to the right
-                    prefetch(g.c + next * g.ldc + column);
-                    if (g.residual) prefetch(g.residual + next * g.ldr + column);
-                    finish_vector(g, pixel, image, column, count, y[i * m + j]);
+            vf bias = set1(0.0f);
+            if (plain && g.bias != nullptr) bias = load(g.bias + column);
+            if (plain && g.image_bias != nullptr) bias = bias + load(g.image_bias + image * g.weights.rows + column);
+            run_sums sums = {};
+            AQ_UNROLL
+            for (int k = 0; k < m; k++) {
+                F::output(t + k, m, y, 1);
+                if (k >= width) break;
+                AQ_UNROLL
+                for (int i = 0; i < m; i++) {
+                    if (i >= height) break;
+                    const int64_t pixel = corner + i * down + k * right;
+                    float *to = g.c + pixel * g.ldc + column;
+                    const float *residual = g.residual + pixel * g.ldr + column;
+                    prefetch(to + m * right * g.ldc);  // the same place of the tile to the right
+                    vf written = y[i] + bias;
+                    if (plain && g.residual != nullptr) {
+                        prefetch(residual + m * right * g.ldr);
+                        written = written + load(residual);
+                    }
+                    if (plain) store(to, written);
+                    else written = finish_vector(args, pixel, image, column, count, y[i]);
+                    if (g.sums == nullptr) continue;
+                    if (i == 0 && k == 0) sums = start_run(written);
+                    else add_to_run(sums, written);
                 }
             }
+            if (g.sums == nullptr) continue;
+            const int64_t before = (image * part.step + part.first_y) * part.step + part.first_x;  // parts
+            double *sum = g.sums + (before * in_image + tile % in_image) * 2 * g.weights.rows + column;
+            double *square = sum + g.weights.rows;
+            for (int64_t c = 0; c < count; c++) sum[c] = square[c] = 0;
+            add_run(sums, height * width, count, sum, square);
         }
     }
 }

@@ -69,35 +69,44 @@ static void group_norm(const group_norm_args &g, const worker &w) {
     }
 }
 
+// Over all vectors of a row, the last of which may be a part.
+template <class Each> static inline void over_row(int64_t channels, const Each &each) {
+    int64_t c = 0;
+    for (; c + lanes <= channels; c += lanes) each(c, lanes);
+    if (c < channels) each(c, channels - c);
+}
+
 static void layer_norm(const layer_norm_args &l, const worker &w) {
     const int64_t first = l.rows * w.index / w.count, last = l.rows * (w.index + 1) / w.count;
+    // Copies: what is stored might change the originals, for all that a compiler knows.
+    const int64_t channels = l.channels;
+    const float *weight = l.weight, *bias = l.bias;
+    const auto read = [](const float *p, int64_t n) { return n == lanes ? load(p) : load_part(p, n); };
     for (int64_t row = first; row < last; row++) {
-        const float *x = l.x + row * l.channels;
-        float *y = l.y + row * l.channels;
-        const auto over = [&](auto each) {
-            for (int64_t c = 0; c < l.channels; c += lanes) each(c, smaller(lanes, l.channels - c));
-        };
-        const auto read = [](const float *p, int64_t n) { return n == lanes ? load(p) : load_part(p, n); };
+        const float *x = l.x + row * channels;
+        float *y = l.y + row * channels;
         vf sum = set1(0.0f);
-        over([&](int64_t c, int64_t n) { sum = sum + read(x + c, n); });
-        const vf mean = set1(horizontal_sum(sum) / (float)l.channels);
+        over_row(channels, [&](int64_t c, int64_t n) { sum = sum + read(x + c, n); });
+        const vf mean = set1(horizontal_sum(sum) / (float)channels);
         // What rounding took from the mean comes back as `rest`, the mean of x - mean. Lanes beyond the end would count
         // as -mean each, so the last part goes through memory.
         vf difference = set1(0.0f), square = set1(0.0f);
-        over([&](int64_t c, int64_t n) {
-            float lane[lanes] = {0};
-            const vf d = read(x + c, n) - mean;
-            store(lane, d);
-            const vf kept = n == lanes ? d : load_part(lane, n);
-            difference = difference + kept;
-            square = fma(kept, kept, square);
+        over_row(channels, [&](int64_t c, int64_t n) {
+            vf d = read(x + c, n) - mean;
+            if (n < lanes) {
+                float lane[lanes];
+                store(lane, d);
+                d = load_part(lane, n);
+            }
+            difference = difference + d;
+            square = fma(d, d, square);
         });
-        const float rest = horizontal_sum(difference) / (float)l.channels;
-        const float moment = horizontal_sum(square) / (float)l.channels;
+        const float rest = horizontal_sum(difference) / (float)channels;
+        const float moment = horizontal_sum(square) / (float)channels;
         const float variance = moment > rest * rest ? moment - rest * rest : 0.0f;
         const vf factor = set1(1.0f / sqrtf(variance + l.epsilon)), away = set1(rest);
-        over([&](int64_t c, int64_t n) {
-            const vf v = fma((read(x + c, n) - mean - away) * factor, read(l.weight + c, n), read(l.bias + c, n));
+        over_row(channels, [&](int64_t c, int64_t n) {
+            const vf v = fma((read(x + c, n) - mean - away) * factor, read(weight + c, n), read(bias + c, n));
             if (n == lanes) store(y + c, v);
             else store_part(y + c, v, n);
         });

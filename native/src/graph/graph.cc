@@ -77,17 +77,6 @@ ggml_tensor *graph::space(const extent &shape) {
     return node({"space", 0}, shape, {}, 0, [](ggml_tensor *, const worker &) {});
 }
 
-ggml_tensor *graph::beside(ggml_tensor *output, const extent &shape) {
-    const auto writer =
-        std::find_if(steps_.begin(), steps_.end(), [output](const auto &s) { return s->output == output; });
-    const scope as_its(*this, (*writer)->unit);
-    const auto place = writer - steps_.begin();
-    ggml_tensor *memory = space(shape);
-    std::rotate(steps_.begin() + place, steps_.end() - 1, steps_.end());
-    *std::find(std::begin(output->src), std::end(output->src), nullptr) = memory;
-    return memory;
-}
-
 ggml_tensor *graph::part(work what, ggml_tensor *whole, std::initializer_list<ggml_tensor *> sources, int64_t scratch,
                          operation run) {
     step *s = enrol(std::move(what), scratch, std::move(run));
@@ -97,6 +86,22 @@ ggml_tensor *graph::part(work what, ggml_tensor *whole, std::initializer_list<gg
 
 graph::~graph() {
     if (arena_->holder == this) arena_->holder = nullptr;
+}
+
+void graph::offer(const ggml_tensor *t, std::shared_ptr<sums_on_offer> sums) {
+    if (!takes_sums_) return;
+    sums->step = steps_.size() - 1;
+    offers_[t] = std::move(sums);
+}
+
+const graph::sums_on_offer *graph::want_sums(const ggml_tensor *t) {
+    const auto found = offers_.find(t);
+    if (found == offers_.end() || found->second->wanted || found->second->step < sums_read_before_) return nullptr;
+    sums_on_offer *offer = found->second.get();
+    offer->wanted = true;
+    sums_read_before_ = steps_.size() + 1;
+    most_sums_ = std::max(most_sums_, (size_t)offer->doubles);
+    return offer;
 }
 
 void graph::keep(ggml_tensor *t) {
@@ -135,7 +140,7 @@ graph::footprint graph::measure() const {
     if (!own.memory) throw failure(AQ_OUT_OF_MEMORY, "no memory for a graph");
     size_t bytes = 0;
     ggml_gallocr_reserve_n_size(own.memory.get(), nodes_, nullptr, nullptr, &bytes);
-    return {bytes, engine::scratch_bytes(largest_scratch(), engine_.threads())};
+    return {bytes + most_sums_ * sizeof(double), engine::scratch_bytes(largest_scratch(), engine_.threads())};
 }
 
 double graph::flops() const {
@@ -166,6 +171,7 @@ void graph::allocate_within(uint64_t most) {
 
 void graph::allocate() {
     take_memory();
+    sums_.resize(most_sums_);
     plan_ = ggml_graph_plan(nodes_, engine_.threads(), engine_.pool());
     work_.resize(plan_.work_size);
     plan_.work_data = work_.data();

@@ -71,9 +71,6 @@ public:
     // Memory whose values nothing sets before nodes of `part` do.
     ggml_tensor *space(const extent &shape);
 
-    // Memory that the node which made `output` fills too.
-    ggml_tensor *beside(ggml_tensor *output, const extent &shape);
-
     // A node that fills some of the channels of `whole`, a space or such a node, and stands for `whole` from then on.
     // At most 8 sources.
     ggml_tensor *part(work what, ggml_tensor *whole, std::initializer_list<ggml_tensor *> sources, int64_t scratch,
@@ -92,23 +89,24 @@ public:
         int outer_;
     };
 
-    // Sums over parts of a tensor that its node can take while it writes it, see group_norm_args; it does once `sums`
-    // is set, to [2 * channels doubles, parts, 1, images].
+    // Sums over parts of a tensor that its node takes while it writes it, see group_norm_args. All take turns in
+    // `sums`.
     struct sums_on_offer {
-        int64_t parts;
-        ggml_tensor *sums = nullptr;
+        int64_t parts, doubles;
+        bool wanted = false;  // only then they are taken
+        size_t step = 0;
     };
 
     // From here on GroupNorms use such offers, which saves them a pass. Their sums round otherwise than those of the
     // finished tensor, so this is not for networks in which a stored tensor may stand for a computed one.
     void take_sums_while_writing() { takes_sums_ = true; }
-    void offer(const ggml_tensor *t, std::shared_ptr<sums_on_offer> sums) {
-        if (takes_sums_) offers_[t] = std::move(sums);
-    }
-    sums_on_offer *offered(const ggml_tensor *t) const {
-        const auto found = offers_.find(t);
-        return found != offers_.end() ? found->second.get() : nullptr;
-    }
+
+    // By the node made last.
+    void offer(const ggml_tensor *t, std::shared_ptr<sums_on_offer> sums);
+
+    // For the node made next; NULL where nothing was offered or others' sums would lie in the same place.
+    const sums_on_offer *want_sums(const ggml_tensor *t);
+    double *sums() { return sums_.data(); }
 
     // A tensor beside the output that can be read after a run.
     void keep(ggml_tensor *t);
@@ -177,6 +175,9 @@ private:
     std::vector<std::unique_ptr<step>> steps_;  // in the order in which they run
     bool takes_sums_ = false;
     std::unordered_map<const ggml_tensor *, std::shared_ptr<sums_on_offer>> offers_;
+    size_t sums_read_before_ = 0;  // step
+    size_t most_sums_ = 0;
+    std::vector<double> sums_;
     std::vector<ggml_tensor *> kept_;
     std::unordered_set<const ggml_tensor *> needed_;
     std::unordered_set<int> running_;  // units

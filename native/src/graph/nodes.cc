@@ -83,9 +83,11 @@ ggml_tensor *multiply(graph &g, const operand &from, const product_layer &layer,
     args.term_count = (int64_t)beside.count;
     const kernel_set &kernels = g.host().kernels();
     const int tile = beside.count == 0 ? pick_winograd(args, g.host().convolution(), kernels.set) : 0;
-    const auto sums = std::make_shared<graph::sums_on_offer>(tile > 0 ? winograd_tiles(view, tile) : 0);
-    const auto run = [args, from, end, beside, terms, tile, mixed, parts, in, sums, &kernels](ggml_tensor *output,
-                                                                                              const worker &w) {
+    const auto sums = std::make_shared<graph::sums_on_offer>();
+    sums->parts = tile > 0 ? winograd_tiles(view, tile) : 0;
+    sums->doubles = sums->parts * 2 * layer.outputs * out.images;
+    const auto run = [args, from, end, beside, terms, tile, mixed, parts, in, sums, &g, &kernels](ggml_tensor *output,
+                                                                                                  const worker &w) {
         const int64_t outputs = args.weights.rows;
         for (int64_t i = 0; i < parts; i++) {
             gemm_args now = args;
@@ -100,7 +102,7 @@ ggml_tensor *multiply(graph &g, const operand &from, const product_layer &layer,
             }
             now.image_bias = end.image_bias != nullptr ? values(end.image_bias) + i * outputs : nullptr;
             now.residual = end.residual != nullptr ? values(end.residual) + i * args.rows * args.ldr : nullptr;
-            if (sums->sums != nullptr) now.sums = (double *)sums->sums->data + i * sums->parts * 2 * outputs;
+            if (sums->wanted) now.sums = g.sums() + i * sums->parts * 2 * outputs;
             if (mixed != nullptr) {
                 const float *kernels_and_bias = values(mixed) + i * mixed->ne[0];
                 now.weights.data = (const uint8_t *)kernels_and_bias;
@@ -212,28 +214,27 @@ operand group_norm(graph &g, ggml_tensor *x, const norm_layer &layer, float epsi
     args.channels = shape.channels;
     args.groups = norm_groups;
     args.epsilon = epsilon;
-    ggml_tensor *taken = nullptr;  // sums of the tiles of the convolution that makes x
+    const graph::sums_on_offer *offer = nullptr;  // by the convolution that makes x
     if (whole != nullptr) {
         args.sums = whole->sums;
         args.parts = 1;
         args.pixels = whole->pixels;
-    } else if (graph::sums_on_offer *offer = g.offered(x); offer != nullptr) {
-        if (offer->sums == nullptr) offer->sums = g.beside(x, {4 * shape.channels, offer->parts, 1, shape.images});
-        taken = offer->sums;
-        args.parts = offer->parts;
+    } else {
+        offer = g.want_sums(x);
+        if (offer != nullptr) args.parts = offer->parts;
     }
     const kernel_set &kernels = g.host().kernels();
-    const auto run = [args, x, taken, &kernels](ggml_tensor *output, const worker &w) {
+    const auto run = [args, x, offer, &g, &kernels](ggml_tensor *output, const worker &w) {
         group_norm_args now = args;
         now.x = values(x);
-        if (taken != nullptr) now.sums = (const double *)taken->data;
+        if (offer != nullptr) now.sums = g.sums();
         now.factors = (float *)output->data;
         kernels.group_norm(now, w);
     };
     operand normed = x;
     const std::string name = "group norm moments of " + std::to_string(shape.channels) + " at " + describe(shape);
     normed.factors =
-        g.node({name, 0}, {shape.channels, 1, 1, 2 * shape.images}, {x, taken}, kernels.group_norm_scratch(args), run);
+        g.node({name, 0}, {shape.channels, 1, 1, 2 * shape.images}, {x}, kernels.group_norm_scratch(args), run);
     normed.silu = with_silu;
     return normed;
 }

@@ -31,8 +31,8 @@ static inline void multiply_tile(int64_t depth, const float *a, int64_t lda, con
     // Three rows of a share a pointer, so that addresses fit into registers.
     const float *third[(rows + 2) / 3];
     for (int i = 0; i < rows; i += 3) third[i / 3] = a + i * lda;
-    // So branch predictors know the end of short sums.
-    AQ_UNROLL_TWICE
+    // So branch predictors know the end of short sums, and steps of few multiply-adds share the counting.
+    AQ_UNROLL_STEPS
     for (int64_t k = 0; k < depth; k++, b += tile_columns) {
         vf column[tile_vectors];
         AQ_UNROLL

@@ -12,6 +12,7 @@ struct vf {
 };
 constexpr int lanes = 16;
 constexpr int tile_rows = 12, tile_vectors = 2;
+constexpr int steps_at_once = 2;  // of a tile's sums
 
 static inline vf set1(float x) { return {_mm512_set1_ps(x)}; }
 static inline vf load(const float *p) { return {_mm512_loadu_ps(p)}; }

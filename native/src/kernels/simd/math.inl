@@ -1,10 +1,10 @@
 // Elementary functions on vectors.
 #if defined(__GNUC__)
 #define AQ_UNROLL _Pragma("GCC unroll 16")
-#define AQ_UNROLL_TWICE _Pragma("GCC unroll 2")
+#define AQ_UNROLL_STEPS _Pragma("GCC unroll steps_at_once")
 #else
 #define AQ_UNROLL
-#define AQ_UNROLL_TWICE
+#define AQ_UNROLL_STEPS
 #endif
 
 namespace aq::AQ_ISA {

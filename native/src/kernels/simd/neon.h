@@ -12,6 +12,7 @@ struct vf {
 };
 constexpr int lanes = 4;
 constexpr int tile_rows = 8, tile_vectors = 3;
+constexpr int steps_at_once = 2;  // of a tile's sums
 
 static inline vf set1(float x) { return {vdupq_n_f32(x)}; }
 static inline vf load(const float *p) { return {vld1q_f32(p)}; }

@@ -14,6 +14,7 @@ struct vf {
 };
 constexpr int lanes = 4;
 constexpr int tile_rows = 4, tile_vectors = 2;
+constexpr int steps_at_once = 2;  // of a tile's sums
 
 static inline vf set1(float x) { return {floats{x, x, x, x}}; }
 static inline vf load(const float *p) {

@@ -158,8 +158,7 @@ static void pack_values(const float *v, int64_t stride, int64_t keys, int64_t wi
         for (int64_t j = 0; j < keys; j++, to += height) {
             const float *from = v + j * stride + c;
             if (whole) store(to, load(from));
-            else
-                for (int64_t i = 0; i < height; i++) to[i] = from[i];
+            for (int64_t i = 0; i < height && !whole; i++) to[i] = from[i];
         }
     }
 }

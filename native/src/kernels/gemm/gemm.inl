@@ -159,9 +159,10 @@ static void pack_weights(const gemm_args &g, const gemm_buffers &s, int64_t colu
 static inline void read_pixels(const gemm_args &g, int64_t image, int64_t pixel, int64_t pixels, int64_t channel,
                                int64_t channels, float *to, int64_t step) {
     const float *from = g.a + (image * g.view.in_h * g.view.in_w + pixel) * g.lda + channel;
-    const float *scale = g.scale + image * g.channels + channel, *offset = g.offset + image * g.channels + channel;
+    const int64_t first = image * g.channels + channel;
     // Copies: what is stored might change the originals, for all that a compiler knows.
     const bool plain = g.scale == nullptr, with_silu = g.silu;
+    const float *scale = plain ? nullptr : g.scale + first, *offset = plain ? nullptr : g.offset + first;
     const int64_t stride = g.lda, whole = channels / lanes * lanes, rest = channels - whole;
     for (const float *end = from + pixels * stride; from < end; from += stride, to += step) {
         if (plain) {
@@ -226,6 +227,7 @@ static inline vf activate(vf x, activation act) {
 
 // Bias, activation, gain and residual on up to one vector of finished sums, on their way to row `row` of C; returns
 // what is written.
+// Not inlined: where it matters, callers have a shorter path of their own.
 __attribute__((noinline)) static vf finish_vector(const gemm_args &g, int64_t row, int64_t image, int64_t column,
                                                   int64_t count, vf sum) {
     const bool whole = count == lanes;

@@ -233,10 +233,10 @@ static void transform_output(const gemm_args &args, const winograd_part &part, c
                     if (i >= height) break;
                     const int64_t pixel = corner + i * down + k * right;
                     float *to = g.c + pixel * g.ldc + column;
-                    const float *residual = g.residual + pixel * g.ldr + column;
                     prefetch(to + m * right * g.ldc);  // the same place of the tile to the right
                     vf written = y[i] + bias;
                     if (plain && g.residual != nullptr) {
+                        const float *residual = g.residual + pixel * g.ldr + column;
                         prefetch(residual + m * right * g.ldr);
                         written = written + load(residual);
                     }
@@ -248,8 +248,8 @@ static void transform_output(const gemm_args &args, const winograd_part &part, c
                 }
             }
             if (g.sums == nullptr) continue;
-            const int64_t before = (image * part.step + part.first_y) * part.step + part.first_x;  // parts
-            double *sum = g.sums + (before * in_image + tile % in_image) * 2 * g.weights.rows + column;
+            const int64_t parity = (image * part.step + part.first_y) * part.step + part.first_x;  // of all images'
+            double *sum = g.sums + (parity * in_image + tile % in_image) * 2 * g.weights.rows + column;
             double *square = sum + g.weights.rows;
             for (int64_t c = 0; c < count; c++) sum[c] = square[c] = 0;
             add_run(sums, height * width, count, sum, square);

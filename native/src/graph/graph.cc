@@ -100,7 +100,7 @@ const graph::sums_on_offer *graph::want_sums(const ggml_tensor *t) {
     sums_on_offer *offer = found->second.get();
     offer->wanted = true;
     sums_read_before_ = steps_.size() + 1;
-    most_sums_ = std::max(most_sums_, (size_t)offer->doubles);
+    most_sums_ = std::max(most_sums_, (size_t)(offer->parts * 2 * t->ne[0] * t->ne[3]));
     return offer;
 }
 

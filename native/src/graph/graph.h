@@ -92,7 +92,7 @@ public:
     // Sums over parts of a tensor that its node takes while it writes it, see group_norm_args. All take turns in
     // `sums`.
     struct sums_on_offer {
-        int64_t parts, doubles;
+        int64_t parts;
         bool wanted = false;  // only then they are taken
         size_t step = 0;
     };

@@ -85,7 +85,6 @@ ggml_tensor *multiply(graph &g, const operand &from, const product_layer &layer,
     const int tile = beside.count == 0 ? pick_winograd(args, g.host().convolution(), kernels.set) : 0;
     const auto sums = std::make_shared<graph::sums_on_offer>();
     sums->parts = tile > 0 ? winograd_tiles(view, tile) : 0;
-    sums->doubles = sums->parts * 2 * layer.outputs * out.images;
     const auto run = [args, from, end, beside, terms, tile, mixed, parts, in, sums, &g, &kernels](ggml_tensor *output,
                                                                                                   const worker &w) {
         const int64_t outputs = args.weights.rows;

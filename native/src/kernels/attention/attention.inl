@@ -42,6 +42,19 @@ static int64_t attention_scratch(const attention_args &t) { return attention_lay
 
 constexpr float minus_infinity = -1e30f;  // finite, so that differences of masked scores stay numbers
 
+// 2^(score - highest) for `count` vectors of scores, added to `sum`.
+template <int count> static inline void take_powers(float *scores, const vf *highest, vf *sum) {
+    vf x[count];
+    AQ_UNROLL
+    for (int i = 0; i < count; i++) x[i] = load(scores + i * lanes) - highest[i % tile_vectors];
+    exp2_of_negatives<count>(x);
+    AQ_UNROLL
+    for (int i = 0; i < count; i++) {
+        store(scores + i * lanes, x[i]);
+        sum[i % tile_vectors] = sum[i % tile_vectors] + x[i];
+    }
+}
+
 // Scores of one panel, which are base 2 logarithms, become 2^(score - highest); sums so far are rescaled where the
 // maximum rises.
 static void softmax_panel(float *scores, int64_t keys, int64_t width, float *sums, float *highest, float *total) {
@@ -82,15 +95,8 @@ static void softmax_panel(float *scores, int64_t keys, int64_t width, float *sum
         }
     }
     for (int v = 0; v < tile_vectors; v++) sum[v] = set1(0.0f);
-    for (j = 0; j < keys; j++) {
-        AQ_UNROLL
-        for (int v = 0; v < tile_vectors; v++) {
-            float *score = scores + j * tile_columns + v * lanes;
-            const vf x = exp2_of_negative(load(score) - most[v]);
-            store(score, x);
-            sum[v] = sum[v] + x;
-        }
-    }
+    for (j = 0; j + 2 <= keys; j += 2) take_powers<2 * tile_vectors>(scores + j * tile_columns, most, sum);
+    if (j < keys) take_powers<tile_vectors>(scores + j * tile_columns, most, sum);
     for (int v = 0; v < tile_vectors; v++) store(total + v * lanes, load(total + v * lanes) + sum[v]);
 }
 

@@ -55,23 +55,45 @@ static inline float horizontal_max(vf x) {
     return lane[0];
 }
 
-// 2^x for -126 <= x <= 127: 2^n 2^r with n = round(x) and a polynomial whose largest error over 2^r is the least that
-// degree 5 allows (7.5e-8, with rounding 2.1e-7).
-static inline vf exp2(vf x) {
+// 2^x for -126 <= x <= 127, of `count` vectors: 2^n 2^r with n = round(x) and a polynomial whose largest error over 2^r
+// is the least that degree 5 allows (7.5e-8, with rounding 2.1e-7). Each step is done for all vectors before the next
+// one, so that processors find work without looking far ahead.
+template <int count> static inline void exp2_each(vf *x) {
     const vf shift = set1(12582912.0f);  // 1.5 * 2^23: what is left of x beside it is round(x)
-    const vf n = (x + shift) - shift, r = x - n;
-    vf p = set1(1.3276472e-3f);
-    p = fma(p, r, set1(9.6755415e-3f));
-    p = fma(p, r, set1(5.5507133e-2f));
-    p = fma(p, r, set1(2.4022120e-1f));
-    p = fma(p, r, set1(6.9314697e-1f));
-    p = fma(p, r, set1(1.0000001f));
-    return times_power_of_two(p, n);
+    constexpr float factors[] = {1.3276472e-3f, 9.6755415e-3f, 5.5507133e-2f, 2.4022120e-1f, 6.9314697e-1f, 1.0000001f};
+    vf n[count], p[count];
+    AQ_UNROLL
+    for (int i = 0; i < count; i++) n[i] = (x[i] + shift) - shift;
+    AQ_UNROLL
+    for (int i = 0; i < count; i++) x[i] = x[i] - n[i];
+    AQ_UNROLL
+    for (int i = 0; i < count; i++) p[i] = set1(factors[0]);
+    AQ_UNROLL
+    for (int k = 1; k < 6; k++) {
+        AQ_UNROLL
+        for (int i = 0; i < count; i++) p[i] = fma(p[i], x[i], set1(factors[k]));
+    }
+    AQ_UNROLL
+    for (int i = 0; i < count; i++) x[i] = times_power_of_two(p[i], n[i]);
+}
+
+static inline vf exp2(vf x) {
+    exp2_each<1>(&x);
+    return x;
 }
 
 // The same for x <= 0. Below -126 the result is that of -126, about 1e-38, so never subnormal. NaN stays NaN: of two
 // operands x86 and the portable min and max return the second one then.
-static inline vf exp2_of_negative(vf x) { return exp2(max(set1(-126.0f), x)); }
+template <int count> static inline void exp2_of_negatives(vf *x) {
+    AQ_UNROLL
+    for (int i = 0; i < count; i++) x[i] = max(set1(-126.0f), x[i]);
+    exp2_each<count>(x);
+}
+
+static inline vf exp2_of_negative(vf x) {
+    exp2_of_negatives<1>(&x);
+    return x;
+}
 
 // 1 / (1 + e^-x). The argument of 2^x is rounded, so small results are off by 7e-8 |x| of themselves.
 static inline vf sigmoid(vf x) {

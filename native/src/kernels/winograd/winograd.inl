@@ -263,7 +263,7 @@ template <class F> static void winograd_part_of(const gemm_args &g, const winogr
     const rectangle own =
         own_part(plan.tiles, tile_rows, g.weights.rows, tile_columns, w, [&plan](double tiles, double outputs) {
             const double strips = tiles > (double)plan.strip ? tiles / (double)plan.strip : 1;
-            return plan.points * (tiles * outputs / lanes + 12 * tiles / lanes + 6 * outputs * strips / lanes);
+            return plan.points * (tiles * outputs / lanes + 24 * tiles / lanes + 6 * outputs * strips / lanes);
         });
     if (own.row == own.row_end || own.column == own.column_end) return;
     memset(plan.weights.zeros, 0, (size_t)plan.channels * 9 * sizeof(float));

@@ -1,14 +1,15 @@
 // How a Winograd convolution is cut up, and where its parts lie in a thread's scratch.
 namespace aq::AQ_ISA {
 
-constexpr int64_t winograd_channels = 160;                                 // of the largest block of the sum
-constexpr int64_t winograd_outputs = 32;                                   // of a group
-constexpr int64_t longest_strip = 132 / tile_rows * tile_rows;             // tiles
-constexpr int64_t short_strip = 48;                                        // tiles
-constexpr int64_t patch_tiles = 16;                                        // read at once, to stay in the cache
-constexpr int64_t strip_floats = 3 * 1024 * 1024;                          // of a strip's transformed input
-constexpr int64_t filter_channels = 16;                                    // expanded at once, if no block holds more
-constexpr int64_t most_kept_floats = 9 * 256 * 1024;                       // of transformed filters
+constexpr int64_t winograd_channels = 160;                      // of the largest block of the sum
+constexpr int64_t winograd_outputs = 32;                        // of a group
+constexpr int64_t longest_strip = 132 / tile_rows * tile_rows;  // tiles
+constexpr int64_t short_strip = 48;                             // tiles
+constexpr int64_t patch_tiles = 16;                             // read at once, to stay in the cache
+constexpr int64_t strip_floats = 3 * 1024 * 1024;               // of a strip's transformed input
+constexpr int most_rows = 2;                                    // of points that filters are taken to at once
+constexpr int64_t filter_channels = 16;                         // expanded at once, if no block holds more
+constexpr int64_t most_kept_floats = 9 * 256 * 1024;            // of transformed filters
 constexpr int64_t group_width = round_up(winograd_outputs, tile_columns);  // outputs with those that fill a panel
 static_assert(winograd_outputs % lanes == 0, "groups are whole vectors");
 
@@ -28,7 +29,7 @@ template <class F> struct winograd_plan {
     int64_t pixel;             // floats from pixel to pixel of the patch
     int64_t tiles_down, tiles_across, tiles, strip;
     bool tile_by_tile;   // the points of a tile lie side by side in `a`, else the tiles of a point
-    bool row_by_row;     // `u` has room for one row of points, and filters are taken there just before it is multiplied
+    bool row_by_row;     // `u` has room for a few rows of points, and filters are taken there just before they are used
     bool keeps_filters;  // `u` has room for all groups and blocks; else for one
     int64_t tile_a, point_a, block_a, point_u, point_m;  // floats from one to the next in `a`, `u` and `products`
     float *patch;                                        // [size][pixels of the tiles][pixel]
@@ -64,15 +65,15 @@ template <class F> struct winograd_plan {
         const int64_t groups = (g.weights.rows + winograd_outputs - 1) / winograd_outputs;
         const int64_t kept = groups * blocks * points * point_u;
         keeps_filters = tiles > strip && kept <= most_kept_floats;
-        // A row is 1 / size of the whole and stays in the second cache; that pays for reading the taps again if many
-        // tiles multiply it.
-        row_by_row = !keeps_filters && strip >= short_strip;
+        // A few rows stay in the second cache, where all points of large transforms do not fit. Those of small ones do:
+        // they are worth reading the taps again only if many tiles multiply them.
+        row_by_row = !keeps_filters && (points >= 36 || strip >= short_strip);
 
         scratch_space space = {scratch, 0};
         patch = space.take(size * ((smaller(tiles_across, patch_tiles) - 1) * m + size) * pixel);
         a = space.take(blocks * block_a);
         filters = space.take(group_width * channels * 9);
-        u = space.take(keeps_filters ? kept : (row_by_row ? size : points) * point_u);
+        u = space.take(keeps_filters ? kept : (row_by_row ? most_rows * size : points) * point_u);
         products = space.take(points * point_m);
         weights = {};
         // By half a page from row to row they would fall on few cache sets.

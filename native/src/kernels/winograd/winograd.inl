@@ -109,10 +109,9 @@ static void expand_filters(const gemm_args &g, const winograd_part &part, const 
     }
 }
 
-// Takes filters of a panel to points, G g G^T, of all rows or of one, by the same operations: whether one row at a time
-// is better depends on the number of images, but what comes out may not.
-constexpr int all_rows = -1;
-template <class F, int row>
+// Takes filters of a panel to points, G g G^T, of rows `row` to `end` - 1, by the same operations however many rows
+// there are: whether a few at a time are better depends on the number of images, but what comes out may not.
+template <class F, int row, int end>
 static void transform_filters(const winograd_plan<F> &plan, const float *filters, int64_t channels, float *to) {
     constexpr int size = F::points, r = F::taps;
     const int64_t point_u = plan.point_u;
@@ -125,8 +124,7 @@ static void transform_filters(const winograd_plan<F> &plan, const float *filters
             for (int x = 0; x < r; x++) F::filter(taps + x, r, t + x, r);
             float *point = to + v * lanes;
             AQ_UNROLL
-            for (int y = 0; y < size; y++) {
-                if (row != all_rows && y != row) continue;
+            for (int y = row; y < end; y++) {
                 F::filter(t + y * r, 1, u, 1);
                 AQ_UNROLL
                 for (int x = 0; x < size; x++, point += point_u) store(point, u[x]);
@@ -149,7 +147,7 @@ static void prepare_filters(const gemm_args &g, const winograd_part &part, const
             if (plan.row_by_row) filters += n * plan.channels * 9 + c * F::taps * F::taps * tile_columns;
             expand_filters<F>(g, part, plan, output + n, outputs - n, channel + c, count, filters);
             if (plan.row_by_row) continue;
-            transform_filters<F, all_rows>(plan, filters, count, u + n * plan.channels + c * tile_columns);
+            transform_filters<F, 0, F::points>(plan, filters, count, u + n * plan.channels + c * tile_columns);
         }
     }
 }
@@ -176,20 +174,22 @@ static inline void multiply_point(const winograd_plan<F> &plan, int64_t point, i
     }
 }
 
-// Multiplies a group of outputs and a block of channels at the points of a row and of those behind it.
+// Multiplies a group of outputs and a block of channels at the points of a row and of those behind it. Of the rows that
+// filters are taken to, those of points +-x come together: they share halves of their sums.
 template <class F, int row = 0>
 static void multiply_rows(const winograd_plan<F> &plan, int64_t tiles, int64_t outputs, int64_t block, int64_t channels,
                           float *u) {
-    if constexpr (row < F::points) {
+    constexpr int size = F::points;
+    if constexpr (row < size) {
+        constexpr int end = row > 0 && row + 2 < size ? row + most_rows : row + 1;
         for (int64_t n = 0; n < outputs && plan.row_by_row; n += tile_columns) {
-            transform_filters<F, row>(plan, plan.filters + n * plan.channels * 9, channels, u + n * plan.channels);
+            transform_filters<F, row, end>(plan, plan.filters + n * plan.channels * 9, channels, u + n * plan.channels);
         }
-        for (int x = 0; x < F::points; x++) {
-            const int64_t point = row * F::points + x;
+        for (int point = row * size; point < end * size; point++) {
             multiply_point(plan, point, tiles, outputs, block, channels,
-                           u + (plan.row_by_row ? x : point) * plan.point_u);
+                           u + (plan.row_by_row ? point - row * size : point) * plan.point_u);
         }
-        multiply_rows<F, row + 1>(plan, tiles, outputs, block, channels, u);
+        multiply_rows<F, end>(plan, tiles, outputs, block, channels, u);
     }
 }
 

@@ -1,15 +1,15 @@
 // How a Winograd convolution is cut up, and where its parts lie in a thread's scratch.
 namespace aq::AQ_ISA {
 
-constexpr int64_t winograd_channels = 160;                      // of the largest block of the sum
-constexpr int64_t winograd_outputs = 32;                        // of a group
-constexpr int64_t longest_strip = 132 / tile_rows * tile_rows;  // tiles
-constexpr int64_t short_strip = 48;                             // tiles
-constexpr int64_t patch_tiles = 16;                             // read at once, to stay in the cache
-constexpr int64_t strip_floats = 3 * 1024 * 1024;               // of a strip's transformed input
-constexpr int most_rows = 2;                                    // of points that filters are taken to at once
-constexpr int64_t filter_channels = 16;                         // expanded at once, if no block holds more
-constexpr int64_t most_kept_floats = 9 * 256 * 1024;            // of transformed filters
+constexpr int64_t winograd_channels = 160;                                 // of the largest block of the sum
+constexpr int64_t winograd_outputs = 32;                                   // of a group
+constexpr int64_t longest_strip = 132 / tile_rows * tile_rows;             // tiles
+constexpr int64_t short_strip = 48;                                        // tiles
+constexpr int64_t patch_tiles = 16;                                        // read at once, to stay in the cache
+constexpr int64_t strip_floats = 3 * 1024 * 1024;                          // of a strip's transformed input
+constexpr int most_rows = 2;                                               // of a filter's points, taken at once
+constexpr int64_t filter_channels = 16;                                    // expanded at once, if no block holds more
+constexpr int64_t most_kept_floats = 9 * 256 * 1024;                       // of transformed filters
 constexpr int64_t group_width = round_up(winograd_outputs, tile_columns);  // outputs with those that fill a panel
 static_assert(winograd_outputs % lanes == 0, "groups are whole vectors");
 

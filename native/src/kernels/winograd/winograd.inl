@@ -181,7 +181,7 @@ static void multiply_rows(const winograd_plan<F> &plan, int64_t tiles, int64_t o
                           float *u) {
     constexpr int size = F::points;
     if constexpr (row < size) {
-        constexpr int end = row > 0 && row + 2 < size ? row + most_rows : row + 1;
+        constexpr int end = row > 0 && row + most_rows < size ? row + most_rows : row + 1;
         for (int64_t n = 0; n < outputs && plan.row_by_row; n += tile_columns) {
             transform_filters<F, row, end>(plan, plan.filters + n * plan.channels * 9, channels, u + n * plan.channels);
         }
@@ -259,7 +259,8 @@ static void transform_output(const gemm_args &args, const winograd_part &part, c
 
 template <class F> static void winograd_part_of(const gemm_args &g, const winograd_part &part, const worker &w) {
     const winograd_plan<F> plan(g, part, w.scratch);
-    // In multiply-add vectors for each channel: the products, tiles transformed once, filters once for each strip.
+    // In multiply-add vectors for each channel: the products, tiles transformed once, with the norm and SiLU
+    // before it, filters once for each strip.
     const rectangle own =
         own_part(plan.tiles, tile_rows, g.weights.rows, tile_columns, w, [&plan](double tiles, double outputs) {
             const double strips = tiles > (double)plan.strip ? tiles / (double)plan.strip : 1;
